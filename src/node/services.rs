@@ -129,6 +129,7 @@ impl Services {
             disclosure: disclosure.clone(),
             pairing: pairing.clone(),
             outbound: outbound.clone(),
+            ringing: ringing.clone(),
             store: store.clone(),
             peers: peers.clone(),
             lnp: lnp.clone(),

@@ -67,6 +67,20 @@ async fn b13_a_caller_who_is_parked_is_told_of_the_end_and_of_who_takes_the_call
     three.fred.quiet().await;
 }
 
+#[tokio::test]
+async fn b13_a_caller_whose_other_side_has_no_client_any_more_learns_that_the_voice_goes_on() {
+    let mut three = Three::start().await;
+    let (out, come) = three.talk("1", FRED).await;
+    // Fred puts her through to a phone alone.
+    let phone = json!({"event": "identified", "leg": "b-9", "number": "+13105550199"});
+    let events = [unbridged("b-1", "b-1-dialled"), phone, bridged("b-1", "b-9"), ended("b-1-dialled")];
+    three.two.b.events(&come, 10, &events).await;
+    is_told_of_the_end(&mut three.alice, FRED).await;
+    let notice = three.alice.peek_any().await;
+    let peer = json!({"number": FRED});
+    assert_eq!(notice, json!({"id": notice["id"], "call": out, "type": "answered", "role": "first", "peer": peer}));
+}
+
 /// Nobody else at either side: the address that was known before is said again.
 #[tokio::test]
 async fn b13_a_caller_who_parks_and_takes_the_call_back_herself_is_a_pair_again() {

@@ -15,6 +15,7 @@ use crate::node::disclosure::Disclosure;
 use crate::node::live_calls::LiveCalls;
 use crate::node::pairing::Pairing;
 use crate::node::peering::outbound::Outbound;
+use crate::node::ringing::Ringing;
 use crate::peer::{PeerNode, Peers};
 use crate::store::{Store, StoreError};
 use offer_book::OfferBook;
@@ -28,6 +29,7 @@ pub(in crate::node) struct Inbound {
     pub(in crate::node) disclosure: Arc<Disclosure>,
     pub(in crate::node) pairing: Arc<Pairing>,
     pub(in crate::node) outbound: Arc<Outbound>,
+    pub(in crate::node) ringing: Arc<Ringing>,
     pub(in crate::node) store: Store,
     pub(in crate::node) peers: Arc<Peers>,
     pub(in crate::node) lnp: Lnp,

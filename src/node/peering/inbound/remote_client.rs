@@ -94,10 +94,15 @@ impl Inbound {
             (known.address == *address).then(|| exchange.pairs_in(id))
         });
         let Some(pairs) = pairs else { return Ok(()) };
-        for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
+        let own = || pairs.iter().filter(|pair| pair.first == *number || pair.second == *number);
+        for pair in own() {
             self.pairing.withdraw(pair).await?;
         }
         self.live.change_remote(id, |remote| _ = remote.client.take_if(|client| client.address == *address));
+        for pair in own() {
+            // The voice goes on, as far as this node knows.
+            self.ringing.tell_answered(pair).await?;
+        }
         Ok(())
     }
 }
