@@ -70,10 +70,13 @@ impl Reports {
         let mut left = Vec::new();
         let has_lost_leg = reports.iter().any(|report| matches!(report.event, LegEvent::Ended { .. }));
         let mut regrouped = BTreeSet::from_iter((has_lost_leg && self.live.is_live(id)).then(|| id.clone()));
-        let mut parted = BTreeSet::new();
+        let (mut parted, mut paired) = (BTreeSet::new(), Vec::new());
         for effect in effects {
             match &effect {
-                Effect::Paired(pair) => _ = regrouped.insert(pair.call.clone()),
+                Effect::Paired(pair) => {
+                    regrouped.insert(pair.call.clone());
+                    paired.push(pair.clone());
+                }
                 Effect::Parted(pair) => {
                     regrouped.insert(pair.call.clone());
                     parted.insert(pair.call.clone());
@@ -94,8 +97,9 @@ impl Reports {
                 failed = self.tell_left_out(&call).await.err();
             }
         }
-        for pair in parted.iter().flat_map(|call| self.live.pairs_in(call)) {
-            // Whoever has lost one party of a conference may still talk with another, who has no client.
+        let remaining = parted.iter().flat_map(|call| self.live.pairs_in(call)).filter(|pair| !paired.contains(pair));
+        for pair in remaining {
+            // A number that has lost one party of a conference may still talk with another, which has no client.
             if failed.is_none() {
                 failed = self.ringing.tell_answered(&pair).await.err();
             }
