@@ -82,7 +82,7 @@ async fn a_client_that_connects_later_learns_how_its_calls_go_on() {
 }
 
 #[tokio::test]
-async fn a_call_is_over_for_whoever_has_transferred_it() {
+async fn a_call_is_over_for_the_number_that_has_transferred_it() {
     let node = node().await;
     let (_, mut bobs) = connected(&node, BOB).await;
     let call = call(&node, "leg-1", ALICE, BOB).await;
@@ -94,6 +94,48 @@ async fn a_call_is_over_for_whoever_has_transferred_it() {
     bobs.silent().await;
     node.events(&call, 6, &[ended("leg-2")]).await;
     is_over(&mut bobs, &call).await;
+}
+
+#[tokio::test]
+async fn a_call_that_rang_at_two_pbxs_is_over_at_the_first_once_it_is_answered_at_the_second() {
+    let node = node().await;
+    let (_, mut alices) = connected(&node, ALICE).await;
+    let out = call(&node, "leg-1", ALICE, OUTSIDE).await;
+    is_ringing(&mut alices, &out).await;
+    let come = node.arrive("leg-3", Some(ALICE), OUTSIDE, None).await;
+    is_ringing(&mut alices, &come).await;
+    node.events(&come, 1, &[dialled("leg-4"), bridged("leg-3", "leg-4")]).await;
+    is_answered(&mut alices, &come, "first", json!({"number": OUTSIDE})).await;
+    is_over(&mut alices, &out).await;
+    node.events(&out, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+    node.events(&come, 3, &[ended("leg-4"), ended("leg-3")]).await;
+    let mut notices = Vec::new();
+    while notices.last() != Some(&("over".to_owned(), come.clone())) {
+        let notice = alices.peek_any().await;
+        notices.push((notice["type"].as_str().unwrap().to_owned(), notice["call"].as_str().unwrap().to_owned()));
+    }
+    assert!(notices.iter().all(|(kind, _)| kind == "over"), "{notices:?}");
+    node.events(&out, 3, &[ended("leg-2"), ended("leg-1")]).await;
+    is_over(&mut alices, &out).await;
+}
+
+#[tokio::test]
+async fn clients_that_are_told_of_each_other_get_no_notice_but_that_it_rings() {
+    let node = node().await;
+    let ((_, mut alices), (_, mut bobs)) = (connected(&node, ALICE).await, connected(&node, BOB).await);
+    let call = call(&node, "leg-1", ALICE, BOB).await;
+    is_ringing(&mut alices, &call).await;
+    is_ringing(&mut bobs, &call).await;
+    node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+    node.events(&call, 3, &[ended("leg-2"), ended("leg-1")]).await;
+    for stream in [&mut alices, &mut bobs] {
+        for kind in ["peer", "ended"] {
+            let message = stream.peek_any().await;
+            stream.say(json!({"ack": message["id"]})).await;
+            assert_eq!(message["type"], kind);
+        }
+        stream.silent().await;
+    }
 }
 
 #[tokio::test]

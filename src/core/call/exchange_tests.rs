@@ -10,6 +10,8 @@ use crate::core::routing::route::{Reason, Route, Side};
 mod call_index;
 #[path = "call_lifetime_tests.rs"]
 mod call_lifetime;
+#[path = "call_progress_tests.rs"]
+mod call_progress;
 #[path = "membership_tests.rs"]
 mod membership;
 #[path = "random_events_tests.rs"]

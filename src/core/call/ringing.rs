@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::exchange::{Exchange, Pair};
-use super::{Call, LOST, Leg, Phase};
+use super::{Call, LOST, Leg, Phase, Talk};
 use crate::core::base::name::CallId;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::{Reason, Side};
@@ -143,23 +143,46 @@ impl Exchange {
         let talked = call.talks.iter().flat_map(|talk| [&talk.first, &talk.second]);
         let mut numbers: BTreeSet<&Number> = call.calling.iter().chain([&call.called]).chain(talked).collect();
         numbers.retain(|number| self.is_over_for(call, number));
-        // Their clients heard of the call that arrived there.
-        let was_answered_elsewhere = || self.arrivals(call).any(|arrival| !arrival.talks.is_empty());
-        if numbers.is_empty() || !call.concerns_clients() || was_answered_elsewhere() {
+        if numbers.is_empty() || !call.concerns_clients() {
             return Vec::new();
         }
         let rang = if call.alerting == Alerting::Both { self.alerted(call) } else { Vec::new() };
         let missed = if self.is_missed(&call.id) { self.missed_by(call) } else { Vec::new() };
-        numbers.retain(|number| (rang.contains(number) || call.has_talked(number)) && !missed.contains(number));
+        let was_told = |number: &Number| rang.contains(number) || self.told_talk(call, number).is_some();
+        numbers.retain(|number| was_told(number) && !missed.contains(number));
         numbers.into_iter().cloned().collect()
     }
 
-    /// Whether a call has ended, or others talk in it and the number has no phone there.
+    /// The calls that may be over when something happens in this one, and the numbers for which each is: the call, and those
+    /// as which it left our other PBXs.
+    pub fn over_by(&self, id: &CallId) -> Vec<(CallId, Vec<Number>)> {
+        let Some(call) = self.call(id) else { return Vec::new() };
+        let origins = self.origins(call).filter(|origin| origin.phase != Phase::Ended);
+        [call].into_iter().chain(origins).map(|call| (call.id.clone(), self.over_for(call))).collect()
+    }
+
+    /// The latest talk of a number in a call, but for one that was told as a talk of the call that arrived at another of our
+    /// PBXs.
+    pub fn told_talk<'a>(&self, call: &'a Call, number: &Number) -> Option<&'a Talk> {
+        let arrived = |talk: &Talk| self.arrivals(call).any(|other| other.ended.is_none_or(|ended| ended >= talk.since));
+        let goes_over = |talk: &Talk| call.caller().as_ref() == Some(&talk.first) && call.called == talk.second;
+        let mut talks = call.talks.iter().rev().filter(|talk| talk.first == *number || talk.second == *number);
+        talks.find(|talk| !(goes_over(talk) && arrived(talk)))
+    }
+
+    /// Whether a call has ended, or was answered at another of our PBXs, or others talk in it and the number has no phone
+    /// there. Of a call that was answered at another PBX, the number is told as the one that arrived there.
     fn is_over_for(&self, call: &Call, number: &Number) -> bool {
+        if call.phase == Phase::Ended {
+            return true;
+        }
         let pairs: Vec<Pair> = self.pairs(call).collect();
+        let mut own = pairs.iter().filter(|pair| pair.first == *number || pair.second == *number);
+        if self.arrivals(call).any(|arrival| !arrival.talks.is_empty()) {
+            return !own.any(|pair| self.is_told(pair));
+        }
         let has_phone = call.legs.values().any(|leg| leg.ended.is_none() && leg.number.as_ref() == Some(number));
-        let talks = pairs.iter().any(|pair| pair.first == *number || pair.second == *number);
-        call.phase == Phase::Ended || !(pairs.is_empty() || has_phone || talks)
+        !(pairs.is_empty() || has_phone || own.next().is_some())
     }
 
     /// How the calls from or to a number go on for it, the oldest first, as far as its clients are told.

@@ -1,14 +1,14 @@
-//! Which numbers a call alerts, who has missed it, and how it goes on for each number.
+//! Which numbers a call alerts, and which have missed it.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::call::ringing::{Alerting, CallProgress};
+use crate::core::call::ringing::Alerting;
 use crate::core::call::{LOST, Talk};
 
-const BOTH: Alerting = Alerting::Both;
+pub(super) const BOTH: Alerting = Alerting::Both;
 
-fn rings(name: &str, announced: &str, calling: Option<&str>, called: &str) -> Call {
+pub(super) fn rings(name: &str, announced: &str, calling: Option<&str>, called: &str) -> Call {
     Call { alerting: BOTH, ..call(name, announced, calling, called) }
 }
 
@@ -16,7 +16,7 @@ fn is_missed(script: &Script, name: &str) -> bool {
     script.exchange.is_missed(&id(name))
 }
 
-fn missed_by(script: &Script, name: &str) -> Vec<Number> {
+pub(super) fn missed_by(script: &Script, name: &str) -> Vec<Number> {
     script.exchange.missed_by(script.exchange.call(&id(name)).unwrap())
 }
 
@@ -29,7 +29,7 @@ fn a_call_concerns_both_numbers_or_the_called_one_or_nobody() {
     };
     assert_eq!(alerted(BOTH, Some("+1")), ["+1", "+2"]);
     assert_eq!(alerted(BOTH, None), ["+2"], "the caller is withheld");
-    assert_eq!(alerted(BOTH, Some("+2")), ["+2"], "whoever calls their own number has one side");
+    assert_eq!(alerted(BOTH, Some("+2")), ["+2"], "a call to the own number has one side");
     assert_eq!(alerted(Alerting::Called, Some("+1")), ["+2"]);
     assert_eq!(alerted(Alerting::Nobody, Some("+1")), [] as [&str; 0]);
 }
@@ -223,90 +223,6 @@ fn a_restart_forgets_no_missed_call() {
     script.ended("c", "A");
     let again = Script::new([script.exchange.call(&id("c")).unwrap().clone()]);
     assert!(is_missed(&again, "c"));
-}
-
-fn over_for(script: &Script, name: &str) -> Vec<Number> {
-    script.exchange.over_for(script.exchange.call(&id(name)).unwrap())
-}
-
-fn progress(script: &Script, of: &str) -> Vec<CallProgress> {
-    script.exchange.progress_of(&number(of)).into_iter().map(|(_, progress)| progress).collect()
-}
-
-#[test]
-fn a_call_rings_is_answered_and_is_over_for_both_numbers() {
-    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
-    let both = |script: &Script| ["+1", "+2"].map(|of| progress(script, of));
-    assert_eq!(both(&script), [vec![CallProgress::Rings], vec![CallProgress::Rings]]);
-    script.dialled("c", "B");
-    script.answered("c", "B");
-    assert!(both(&script).iter().all(Vec::is_empty), "nobody hears anybody yet");
-    script.bridged("c", "A", "B");
-    let talks = || vec![CallProgress::Talks(pair("c", "+1", "+2"))];
-    assert_eq!(both(&script), [talks(), talks()]);
-    script.ended("c", "B");
-    assert!(over_for(&script, "c").is_empty(), "somebody else may come yet");
-    script.ended("c", "A");
-    assert_eq!(over_for(&script, "c"), [number("+1"), number("+2")]);
-    assert_eq!(both(&script), [vec![CallProgress::Over], vec![CallProgress::Over]]);
-}
-
-#[test]
-fn whoever_has_missed_a_call_is_not_told_that_it_is_over() {
-    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
-    script.dialled("c", "B");
-    script.ended("c", "B");
-    // The voice mail.
-    script.answered("c", "A");
-    script.ended("c", "A");
-    assert_eq!(missed_by(&script, "c"), [number("+2")]);
-    assert_eq!(over_for(&script, "c"), [number("+1")]);
-}
-
-#[test]
-fn a_call_that_goes_on_without_a_number_is_over_for_it() {
-    let to_carol = || LegEvent::Dialled { leg: leg("M"), party: Some(number("+3")), trunk: None };
-    // Forwarded at once.
-    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
-    script.say("c", to_carol());
-    script.bridged("c", "A", "M");
-    assert_eq!(over_for(&script, "c"), [number("+2")]);
-    // Transferred.
-    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
-    script.bridged("c", "A", "B");
-    script.unbridged("c", "A", "B");
-    script.say("c", to_carol());
-    script.bridged("c", "A", "M");
-    assert!(over_for(&script, "c").is_empty(), "the phone that transfers is still up");
-    script.ended("c", "B");
-    assert_eq!(over_for(&script, "c"), [number("+2")]);
-}
-
-#[test]
-fn a_call_that_is_answered_at_another_pbx_is_over_there_alone() {
-    let there = Call { side: Side::Terminating, pbx: "other".parse().unwrap(), ..rings("d", "X", Some("+1"), "+2") };
-    let mut script = Script::new([rings("c", "A", Some("+1"), "+2"), there]);
-    script.say("d", LegEvent::Dialled { leg: leg("Y"), party: Some(number("+2")), trunk: None });
-    script.say("d", LegEvent::Bridged { legs: [leg("X"), leg("Y")] });
-    script.bridged("c", "A", "B");
-    assert_eq!(progress(&script, "+1"), [CallProgress::Talks(pair("d", "+1", "+2"))]);
-    for (call, leg) in [("d", "X"), ("d", "Y"), ("c", "B"), ("c", "A")] {
-        script.ended(call, leg);
-    }
-    assert!(over_for(&script, "c").is_empty());
-    assert_eq!(over_for(&script, "d"), [number("+1"), number("+2")]);
-}
-
-#[test]
-fn how_an_emergency_call_goes_on_is_told_to_nobody() {
-    for (reason, is_told) in [(Reason::Emergency, false), (Reason::MainNumber, true)] {
-        let mut script = Script::new([Call { reason, ..call("c", "A", Some("+1"), "+2") }]);
-        script.bridged("c", "A", "B");
-        assert_eq!(script.exchange.is_told(&pair("c", "+1", "+2")), is_told);
-        script.ended("c", "B");
-        script.ended("c", "A");
-        assert_eq!(over_for(&script, "c").is_empty(), !is_told);
-    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use super::{Ringing, SideNotice, rings_here};
 use crate::contract::{Notice, NoticeBody, PeerIdentity, Role};
 use crate::core::base::name::CallId;
 use crate::core::call::Call;
-use crate::core::call::exchange::Pair;
+use crate::core::call::exchange::{Exchange, Pair};
 use crate::core::call::ringing::CallProgress;
 use crate::core::numbering::number::Number;
 use crate::node::delivery::new_notice;
@@ -16,22 +16,39 @@ impl Ringing {
     /// Tells the connected clients of one side of a pair that they are connected, if the other side has no client that they
     /// are told of.
     pub(in crate::node) async fn tell_answered(&self, pair: &Pair) -> Result<(), StoreError> {
-        if self.push.hub().connected() > 0 {
-            self.answered(pair).await?.iter().for_each(|told| self.notify(&pair.call, told));
+        if self.push.hub().connected() == 0 {
+            return Ok(());
+        }
+        if let Some(told) = self.answered(pair).await? {
+            self.notify_if(&pair.call, &told, |exchange| exchange.is_told(pair));
         }
         Ok(())
     }
 
-    /// Tells connected clients of the numbers for which a call is over.
+    /// Tells connected clients of the numbers for which a call is over, and so is one as which it left our other PBXs.
     pub(in crate::node) async fn tell_over(&self, id: &CallId) -> Result<(), StoreError> {
         if self.push.hub().connected() == 0 {
             return Ok(());
         }
-        let Some(call) = self.live.call(id) else { return Ok(()) };
-        for number in self.live.read(|exchange| exchange.over_for(&call)) {
-            self.over(&call, &number).await?.iter().for_each(|told| self.notify(id, told));
+        for (id, numbers) in self.live.read(|exchange| exchange.over_by(id)) {
+            let Some(call) = self.live.call(&id) else { continue };
+            for number in numbers {
+                let Some(told) = self.over(&call, &number).await? else { continue };
+                let is_over = |call: &Call, exchange: &Exchange| exchange.over_for(call).contains(&number);
+                self.notify_if(&id, &told, |exchange| exchange.call(&id).is_some_and(|call| is_over(call, exchange)));
+            }
         }
         Ok(())
+    }
+
+    /// Tells clients what was worked out a moment ago, if it still holds. The calls don't change meanwhile, so nothing that is
+    /// told after this is older.
+    fn notify_if(&self, call: &CallId, told: &SideNotice, holds: impl FnOnce(&Exchange) -> bool) {
+        self.live.read(|exchange| {
+            if holds(exchange) {
+                self.notify(call, told);
+            }
+        });
     }
 
     /// The notices that still hold for a client that has just connected.
@@ -77,11 +94,11 @@ impl Ringing {
 
     /// None if the number's clients were told of nothing in this call, or get `ended`, or there are none.
     async fn over(&self, call: &Call, number: &Number) -> Result<Option<SideNotice>, StoreError> {
-        let talk = call.talks.iter().rev().find(|talk| talk.first == *number || talk.second == *number);
+        let talk = self.live.read(|exchange| exchange.told_talk(call, number).cloned());
         let was_told = match talk {
             Some(talk) => {
-                let other = if talk.first == *number { &talk.second } else { &talk.first };
-                self.disclosure.participating_clients(&call.id, other).await?.is_empty()
+                let other = if talk.first == *number { talk.second } else { talk.first };
+                self.disclosure.participating_clients(&call.id, &other).await?.is_empty()
             }
             None => rings_here(call, self.called(call).await?.as_ref()),
         };

@@ -1,0 +1,122 @@
+//! How a call goes on for each of its numbers.
+
+use super::ringing::{missed_by, rings};
+use super::*;
+use crate::core::call::ringing::CallProgress;
+
+fn over_for(script: &Script, name: &str) -> Vec<Number> {
+    script.exchange.over_for(script.exchange.call(&id(name)).unwrap())
+}
+
+fn progress(script: &Script, of: &str) -> Vec<CallProgress> {
+    script.exchange.progress_of(&number(of)).into_iter().map(|(_, progress)| progress).collect()
+}
+
+#[test]
+fn a_call_rings_is_answered_and_is_over_for_both_numbers() {
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    let both = |script: &Script| ["+1", "+2"].map(|of| progress(script, of));
+    assert_eq!(both(&script), [vec![CallProgress::Rings], vec![CallProgress::Rings]]);
+    script.dialled("c", "B");
+    script.answered("c", "B");
+    assert!(both(&script).iter().all(Vec::is_empty), "nobody hears anybody yet");
+    script.bridged("c", "A", "B");
+    let talks = || vec![CallProgress::Talks(pair("c", "+1", "+2"))];
+    assert_eq!(both(&script), [talks(), talks()]);
+    script.ended("c", "B");
+    assert!(over_for(&script, "c").is_empty(), "somebody else may come yet");
+    script.ended("c", "A");
+    assert_eq!(over_for(&script, "c"), [number("+1"), number("+2")]);
+    assert_eq!(both(&script), [vec![CallProgress::Over], vec![CallProgress::Over]]);
+}
+
+#[test]
+fn a_number_that_has_missed_a_call_is_not_told_that_it_is_over() {
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.dialled("c", "B");
+    script.ended("c", "B");
+    // The voice mail.
+    script.answered("c", "A");
+    script.ended("c", "A");
+    assert_eq!(missed_by(&script, "c"), [number("+2")]);
+    assert_eq!(over_for(&script, "c"), [number("+1")]);
+}
+
+#[test]
+fn a_call_that_goes_on_without_a_number_is_over_for_it() {
+    let to_carol = || LegEvent::Dialled { leg: leg("M"), party: Some(number("+3")), trunk: None };
+    // Forwarded at once.
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.say("c", to_carol());
+    script.bridged("c", "A", "M");
+    assert_eq!(over_for(&script, "c"), [number("+2")]);
+    // Transferred.
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.bridged("c", "A", "B");
+    script.unbridged("c", "A", "B");
+    script.say("c", to_carol());
+    script.bridged("c", "A", "M");
+    assert!(over_for(&script, "c").is_empty(), "the phone that transfers is still up");
+    script.ended("c", "B");
+    assert_eq!(over_for(&script, "c"), [number("+2")]);
+}
+
+/// The call `c` left one of our PBXs, and arrived as `d` at another one.
+fn two_pbxs() -> Script {
+    let there = Call { side: Side::Terminating, pbx: "other".parse().unwrap(), ..rings("d", "X", Some("+1"), "+2") };
+    Script::new([rings("c", "A", Some("+1"), "+2"), there])
+}
+
+fn answered_at_the_other_pbx(script: &mut Script) {
+    script.say("d", LegEvent::Dialled { leg: leg("Y"), party: Some(number("+2")), trunk: None });
+    script.say("d", LegEvent::Bridged { legs: [leg("X"), leg("Y")] });
+}
+
+#[test]
+fn a_call_that_is_answered_at_another_pbx_goes_on_there_alone() {
+    let mut script = two_pbxs();
+    let talks = || CallProgress::Talks(pair("d", "+1", "+2"));
+    assert_eq!(progress(&script, "+1"), [CallProgress::Rings, CallProgress::Rings]);
+    answered_at_the_other_pbx(&mut script);
+    assert_eq!(progress(&script, "+1"), [CallProgress::Over, talks()], "its own PBX knows nothing of it yet");
+    script.bridged("c", "A", "B");
+    let both = vec![number("+1"), number("+2")];
+    assert_eq!(script.exchange.over_by(&id("d")), [(id("d"), Vec::new()), (id("c"), both.clone())]);
+    assert_eq!(progress(&script, "+1"), [CallProgress::Over, talks()]);
+    assert_eq!(script.exchange.told_talk(script.exchange.call(&id("c")).unwrap(), &number("+1")), None);
+    script.ended("d", "X");
+    script.ended("d", "Y");
+    assert_eq!(script.exchange.over_by(&id("d")), [(id("d"), both.clone()), (id("c"), Vec::new())], "not yet");
+    script.ended("c", "B");
+    script.ended("c", "A");
+    assert_eq!(script.exchange.over_by(&id("c")), [(id("c"), both.clone())]);
+    assert_eq!(script.exchange.over_by(&id("d")), [(id("d"), both)], "that the other one is over was said");
+}
+
+#[test]
+fn a_number_that_comes_to_a_call_later_is_told_at_its_own_pbx() {
+    let mut script = two_pbxs();
+    answered_at_the_other_pbx(&mut script);
+    script.bridged("c", "A", "B");
+    script.unbridged("c", "A", "B");
+    script.say("c", LegEvent::Identified { leg: leg("M"), party: Some(number("+3")) });
+    script.bridged("c", "M", "B");
+    assert!(!over_for(&script, "c").contains(&number("+3")));
+    assert!(matches!(&progress(&script, "+3")[..], [CallProgress::Talks(talks)] if talks.call == id("c")));
+    for leg in ["A", "B", "M"] {
+        script.ended("c", leg);
+    }
+    assert_eq!(progress(&script, "+3"), [CallProgress::Over]);
+}
+
+#[test]
+fn how_an_emergency_call_goes_on_is_told_to_nobody() {
+    for (reason, is_told) in [(Reason::Emergency, false), (Reason::MainNumber, true)] {
+        let mut script = Script::new([Call { reason, ..call("c", "A", Some("+1"), "+2") }]);
+        script.bridged("c", "A", "B");
+        assert_eq!(script.exchange.is_told(&pair("c", "+1", "+2")), is_told);
+        script.ended("c", "B");
+        script.ended("c", "A");
+        assert_eq!(over_for(&script, "c").is_empty(), !is_told);
+    }
+}
