@@ -97,6 +97,23 @@ async fn a_call_is_over_for_the_number_that_has_transferred_it() {
 }
 
 #[tokio::test]
+async fn a_phone_that_a_call_was_forwarded_or_transferred_to_is_named_to_nobody() {
+    let node = node().await;
+    let (_, mut alices) = connected(&node, ALICE).await;
+    let out = call(&node, "leg-1", ALICE, BOB).await;
+    is_ringing(&mut alices, &out).await;
+    let mobile = json!({"event": "dialled", "leg": "leg-2", "number": "+15550100199"});
+    node.events(&out, 1, &[mobile, bridged("leg-1", "leg-2")]).await;
+    is_answered(&mut alices, &out, "first", json!({})).await;
+    let carol = json!({"event": "identified", "leg": "leg-3", "number": CAROL});
+    node.events(&out, 3, &[unbridged("leg-1", "leg-2"), carol, bridged("leg-1", "leg-3")]).await;
+    is_answered(&mut alices, &out, "first", json!({})).await;
+    // Bob's own phone.
+    node.events(&out, 6, &[unbridged("leg-1", "leg-3"), dialled("leg-4"), bridged("leg-1", "leg-4")]).await;
+    is_answered(&mut alices, &out, "first", bob()).await;
+}
+
+#[tokio::test]
 async fn a_call_that_rang_at_two_pbxs_is_over_at_the_first_once_it_is_answered_at_the_second() {
     let node = node().await;
     let (_, mut alices) = connected(&node, ALICE).await;

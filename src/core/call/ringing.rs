@@ -138,6 +138,14 @@ impl Exchange {
         call.is_some_and(|call| self.talks(pair) && !self.continues_at_another_pbx(call, pair))
     }
 
+    /// Whether a number that talks in a call is named to another one that talks with it, though it has no client: if the
+    /// announced call is from or to it, and it isn't withheld. Where the call was forwarded or transferred to is not for the
+    /// other side to know.
+    pub fn is_named(&self, id: &CallId, number: &Number) -> bool {
+        let is_announced = |call: &Call| call.calling.iter().chain([&call.called]).any(|known| known == number);
+        self.call(id).is_some_and(is_announced) && !number.is_withheld() && !self.withholds(id, number)
+    }
+
     /// The numbers for which a call is over: those that it alerted or that talked in it, but for those that have missed it.
     pub fn over_for(&self, call: &Call) -> Vec<Number> {
         let talked = call.talks.iter().flat_map(|talk| [&talk.first, &talk.second]);

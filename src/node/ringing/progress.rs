@@ -69,18 +69,17 @@ impl Ringing {
 
     /// None if the pair doesn't talk, or its clients are told of each other, or there are none.
     async fn answered(&self, pair: &Pair) -> Result<Option<SideNotice>, StoreError> {
-        let (is_told, remote) = self.live.read(|exchange| {
+        let found = self.live.read(|exchange| {
             let remote = exchange.remote_party(pair).and_then(|(home, _)| home.remote.client.clone());
-            (exchange.is_told(pair), remote)
+            let names = [&pair.first, &pair.second].map(|number| exchange.is_named(&pair.call, number));
+            exchange.is_told(pair).then_some((names, remote))
         });
-        if !is_told {
-            return Ok(None);
-        }
+        let Some(([names_first, names_second], remote)) = found else { return Ok(None) };
         let first = self.disclosure.participating_clients(&pair.call, &pair.first).await?;
         let second = self.disclosure.participating_clients(&pair.call, &pair.second).await?;
         let (role, clients, other) = match (first.is_empty(), second.is_empty()) {
-            (false, true) => (Role::First, first, &pair.second),
-            (true, false) => (Role::Second, second, &pair.first),
+            (false, true) => (Role::First, first, Some(&pair.second).filter(|_| names_second)),
+            (true, false) => (Role::Second, second, Some(&pair.first).filter(|_| names_first)),
             _ => return Ok(None),
         };
         let remote = remote.as_ref().map(|remote| self.disclosure.remote_receiver(Some(remote)));
@@ -88,7 +87,10 @@ impl Ringing {
             // They are told of another node's client.
             return Ok(None);
         }
-        let peer = self.identity(&pair.call, other).await?;
+        let peer = match other {
+            Some(number) => self.named(number).await?,
+            None => PeerIdentity::default(),
+        };
         Ok(Some(SideNotice { clients, body: NoticeBody::Answered { role, peer } }))
     }
 
@@ -107,11 +109,5 @@ impl Ringing {
         }
         let clients = self.disclosure.participating_clients(&call.id, number).await?;
         Ok((!clients.is_empty()).then_some(SideNotice { clients, body: NoticeBody::Over }))
-    }
-
-    /// Somebody who talks in a call, as the other side sees them.
-    async fn identity(&self, call: &CallId, number: &Number) -> Result<PeerIdentity, StoreError> {
-        let is_hidden = number.is_withheld() || self.live.read(|exchange| exchange.withholds(call, number));
-        if is_hidden { Ok(PeerIdentity::default()) } else { self.named(number).await }
     }
 }
