@@ -114,6 +114,23 @@ async fn a_phone_that_a_call_was_forwarded_or_transferred_to_is_named_to_nobody(
 }
 
 #[tokio::test]
+async fn a_client_that_a_call_was_transferred_to_learns_of_it_when_it_connects() {
+    let node = node().await;
+    let client = node.client(CAROL, json!({})).await;
+    let call = node.talk().await;
+    let carol = json!({"event": "identified", "leg": "leg-3", "number": CAROL});
+    node.events(&call, 3, &[unbridged("leg-1", "leg-2"), carol, bridged("leg-1", "leg-3")]).await;
+    let mut stream = node.websocket(&client, CAROL).await;
+    is_answered(&mut stream, &call, "second", alice()).await;
+    drop(stream);
+    let guests = format!("/v1/calls/{call}/guests");
+    assert_eq!(node.send(Method::GET, &guests, &credential(CAROL), json!({})).await.0, 200);
+    node.events(&call, 6, &[ended("leg-1"), ended("leg-2"), ended("leg-3")]).await;
+    is_over(&mut node.websocket(&client, CAROL).await, &call).await;
+    assert_eq!(node.send(Method::GET, &guests, &credential(CAROL), json!({})).await.0, 404, "at once");
+}
+
+#[tokio::test]
 async fn a_call_that_rang_at_two_pbxs_is_over_at_the_first_once_it_is_answered_at_the_second() {
     let node = node().await;
     let (_, mut alices) = connected(&node, ALICE).await;

@@ -156,7 +156,7 @@ impl Exchange {
     }
 
     /// The live calls from or to a number.
-    pub(super) fn calls_with(&self, number: &Number) -> impl Iterator<Item = &Call> {
+    fn calls_with(&self, number: &Number) -> impl Iterator<Item = &Call> {
         self.index.with_number(number).filter_map(|id| self.call(id))
     }
 

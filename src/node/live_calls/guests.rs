@@ -81,7 +81,8 @@ impl LiveCalls {
         })
     }
 
-    /// A number's guests in a call, and the number's own role there; none if the number isn't reachable in it.
+    /// A number's guests in a call, and the number's own role there; none if the call is over or the number isn't reachable in
+    /// it.
     pub(in crate::node) fn guests_of(
         &self,
         call: &CallId,
@@ -90,8 +91,7 @@ impl LiveCalls {
     ) -> Option<(Role, Vec<Guest>)> {
         self.locked(|calls| {
             let role = role(&calls.exchange, call, number)?;
-            let is_reachable = calls.exchange.reachable(call, now, GRACE).contains(number);
-            is_reachable.then(|| (role, calls.guests.of(call, number)))
+            is_in(&calls.exchange, call, number, now).then(|| (role, calls.guests.of(call, number)))
         })
     }
 
@@ -125,10 +125,14 @@ impl LiveCalls {
     }
 }
 
-/// Whether a call is up, and the host's number in it or gone for a moment only.
 fn takes_part(exchange: &Exchange, host: &GuestHost, now: UnixMillis) -> bool {
-    let is_up = exchange.call(&host.call).is_some_and(|call| call.phase != Phase::Ended);
-    is_up && exchange.reachable(&host.call, now, GRACE).contains(&host.number)
+    is_in(exchange, &host.call, &host.number, now)
+}
+
+/// Whether a call is up, and the number in it or gone for a moment only.
+fn is_in(exchange: &Exchange, call: &CallId, number: &Number, now: UnixMillis) -> bool {
+    let is_up = exchange.call(call).is_some_and(|call| call.phase != Phase::Ended);
+    is_up && exchange.reachable(call, now, GRACE).contains(number)
 }
 
 fn role(exchange: &Exchange, call: &CallId, number: &Number) -> Option<Role> {
