@@ -112,16 +112,16 @@ pub enum NoticeBody {
         /// The other side.
         peer: PeerIdentity,
     },
-    /// You are connected with somebody whose client the node doesn't know, or not yet.
+    /// You are connected with somebody whose client the node doesn't know, or not yet. May repeat.
     #[serde(rename = "answered")]
     Answered {
         /// Your own side of the call.
         role: Role,
-        /// Whom you talk with now.
+        /// The other side, if the call is from or to it; otherwise empty.
         peer: PeerIdentity,
     },
-    /// The call is over for you: it has ended, or goes on without you. It may come twice, and with `ended` or `missed` it may
-    /// not come.
+    /// The call is over for you: it has ended, or goes on without you. May repeat. May be missing when `ended` or `missed` is
+    /// sent.
     #[serde(rename = "over")]
     Over,
     /// Another client of your number has accepted an invitation: stop offering it to the user.

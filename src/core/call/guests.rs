@@ -205,11 +205,6 @@ impl Guests {
         self.remove(guest)
     }
 
-    /// Removes a guest who leaves. The code stays good, for that guest too.
-    pub fn leave(&mut self, guest: &ClientId) -> Option<Guest> {
-        self.remove(guest)
-    }
-
     /// Removes codes that are no longer good, and guests who no longer take part. Returns these guests.
     pub fn end(
         &mut self,
@@ -238,7 +233,8 @@ impl Guests {
         gone.iter().filter_map(|client| self.remove(client)).collect()
     }
 
-    fn remove(&mut self, guest: &ClientId) -> Option<Guest> {
+    /// Removes a guest. The code stays good, for that guest too.
+    pub fn remove(&mut self, guest: &ClientId) -> Option<Guest> {
         let Presence { guest, secrets, .. } = self.present.remove(guest)?;
         for (hash, _) in secrets.each() {
             self.secrets.remove(&hash);

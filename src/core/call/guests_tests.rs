@@ -144,8 +144,8 @@ fn a_guest_who_leaves_may_return() {
     let (mut guests, bob) = (Guests::default(), host("1", BOB, "tablet"));
     let code = invite(&mut guests, &bob, 0);
     admit(&mut guests, code, "a", &bob, 1).unwrap();
-    assert_eq!(guests.leave(&"a".parse().unwrap()), Some(guest("a", &bob)));
-    assert_eq!(guests.leave(&"a".parse().unwrap()), None);
+    assert_eq!(guests.remove(&"a".parse().unwrap()), Some(guest("a", &bob)));
+    assert_eq!(guests.remove(&"a".parse().unwrap()), None);
     assert_eq!((guests.of(&bob.call, &bob.number), guests.secrets.len()), (vec![], 0));
     admit(&mut guests, code, "b", &bob, 1).unwrap();
 }
@@ -247,7 +247,7 @@ proptest! {
                 }
                 Step::Leave { guest } => {
                     let codes = guests.codes.len();
-                    guests.leave(&guest.to_string().parse().unwrap());
+                    guests.remove(&guest.to_string().parse().unwrap());
                     prop_assert_eq!(guests.codes.len(), codes);
                 }
                 Step::End { over, seconds: passed } => {

@@ -172,7 +172,8 @@ impl Exchange {
     /// The latest talk of a number in a call, but for one that was told as a talk of the call that arrived at another of our
     /// PBXs.
     pub fn told_talk<'a>(&self, call: &'a Call, number: &Number) -> Option<&'a Talk> {
-        let arrived = |talk: &Talk| self.arrivals(call).any(|other| other.ended.is_none_or(|ended| ended >= talk.since));
+        let arrived =
+            |talk: &Talk| self.arrivals(call).any(|other| other.ended.is_none_or(|ended| ended >= talk.since));
         let goes_over = |talk: &Talk| call.caller().as_ref() == Some(&talk.first) && call.called == talk.second;
         let mut talks = call.talks.iter().rev().filter(|talk| talk.first == *number || talk.second == *number);
         talks.find(|talk| !(goes_over(talk) && arrived(talk)))

@@ -107,7 +107,7 @@ impl LiveCalls {
 
     /// Removes a guest who leaves. The code stays good, for that guest too.
     pub(in crate::node) fn guest_leaves(&self, guest: &ClientId) -> Option<Guest> {
-        self.locked(|calls| calls.guests.leave(guest))
+        self.locked(|calls| calls.guests.remove(guest))
     }
 
     /// Removes the codes and the guests of hosts that are gone. Returns these guests.

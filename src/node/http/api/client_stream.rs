@@ -160,7 +160,7 @@ impl Socket {
         loop {
             tokio::select! {
                 frame = self.attached.frames.recv() => match frame {
-                    Some(frame) if start.has_told(&frame) => {}
+                    Some(frame) if start.is_repeat(&frame) => {}
                     Some(frame) => if !self.send(&frame).await { return close_code::AWAY },
                     // Too slow, or replaced by a newer stream.
                     None => return close_code::AGAIN,
@@ -267,7 +267,7 @@ impl Events {
                 () = self.api.shutdown.cancelled() => return None,
             };
             let is_stored = frame.id.as_ref().is_some_and(|id| self.stored.remove(id));
-            if !is_stored && !self.start.has_told(&frame) {
+            if !is_stored && !self.start.is_repeat(&frame) {
                 return Some(frame);
             }
         }

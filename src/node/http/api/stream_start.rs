@@ -1,4 +1,4 @@
-//! The notices that a stream begins with, which the client is not to get again.
+//! The notices that a stream begins with. The client does not get them again.
 //!
 //! A stream is attached to the hub before the notices that hold are worked out, so that none is lost in between. So a notice of
 //! that moment may come by the hub as well.
@@ -27,7 +27,7 @@ impl StreamStart {
 
     /// Whether a frame of the hub's tells the client what it knows from the start. A call rings before anything else is said
     /// of it, so `ringing` is never news.
-    pub(super) fn has_told(&mut self, frame: &Frame) -> bool {
+    pub(super) fn is_repeat(&mut self, frame: &Frame) -> bool {
         let Some(told) = self.0.get(&frame.call) else { return false };
         let rings = |body: &NoticeBody| matches!(body, NoticeBody::Ringing { .. });
         let is_known = frame.notice.as_ref().is_some_and(|body| rings(body) || told.contains(body));
@@ -63,15 +63,15 @@ mod tests {
     #[test]
     fn what_a_stream_began_with_does_not_come_again() {
         let mut start = StreamStart::of(&[ringing("1"), answered("2", ALICE)]);
-        assert!(start.has_told(&ringing("1")) && start.has_told(&answered("2", ALICE)));
-        assert!(!start.has_told(&ringing("3")), "another call");
-        assert!(!start.has_told(&answered("1", ALICE)), "it goes on");
+        assert!(start.is_repeat(&ringing("1")) && start.is_repeat(&answered("2", ALICE)));
+        assert!(!start.is_repeat(&ringing("3")), "another call");
+        assert!(!start.is_repeat(&answered("1", ALICE)), "it goes on");
     }
 
     #[test]
     fn a_call_that_is_answered_does_not_ring_again() {
         let mut start = StreamStart::of(&[answered("1", ALICE), notice("2", NoticeBody::Over)]);
-        assert!(start.has_told(&ringing("1")) && start.has_told(&ringing("2")));
+        assert!(start.is_repeat(&ringing("1")) && start.is_repeat(&ringing("2")));
     }
 
     #[test]
@@ -80,8 +80,8 @@ mod tests {
             Message { id: "1".to_owned(), call: "1".parse().unwrap(), body: MessageBody::Ended { number: None } };
         for other in [answered("1", CAROL), Frame::new(&ended)] {
             let mut start = StreamStart::of(&[answered("1", ALICE)]);
-            assert!(!start.has_told(&other));
-            assert!(!start.has_told(&answered("1", ALICE)));
+            assert!(!start.is_repeat(&other));
+            assert!(!start.is_repeat(&answered("1", ALICE)));
         }
     }
 }
