@@ -10,10 +10,14 @@ use crate::media::signal::parse_signal;
 impl Client {
     /// Takes what another device says about files. Returns false if the message is something else.
     pub(super) fn signalled(&mut self, message: &Message) -> anyhow::Result<bool> {
-        let (Some(files), MessageBody::Message { content }) = (&mut self.files, &message.body) else {
+        let (Some(files), MessageBody::Message { content, guest }) = (&mut self.files, &message.body) else {
             return Ok(false);
         };
         let Some(signal) = parse_signal(content) else { return Ok(false) };
+        // An answer has this client's own address, which no guest may learn.
+        if guest.is_some() {
+            return Ok(true);
+        }
         let outputs = files.signal(&message.call, signal);
         self.carry_out(outputs)?;
         Ok(true)
@@ -24,8 +28,8 @@ impl Client {
         match &notice.body {
             NoticeBody::Claimed { invitation, .. } => files.claimed_elsewhere(&notice.call, invitation),
             NoticeBody::GuestJoined { .. } => files.guest_joined(&notice.call),
-            NoticeBody::GuestLeft { .. } => files.somebody_left(&notice.call),
-            NoticeBody::Ringing { .. } => {}
+            NoticeBody::Over => files.somebody_left(&notice.call),
+            NoticeBody::Ringing { .. } | NoticeBody::Answered { .. } | NoticeBody::GuestLeft { .. } => {}
         }
     }
 

@@ -57,7 +57,7 @@ export class Conversation {
   update(call: Call): void {
     const here = present(call);
     const isHere = (key: string) => here.some((party) => (keyOf(party) ?? "") === key);
-    const someoneLeft = present(this.#call).some((party) => !isHere(keyOf(party) ?? ""));
+    const someoneLeft = present(this.#call).some((party) => party.phone !== true && !isHere(keyOf(party) ?? ""));
     this.#call = call;
     if (here.length === 0) return this.close();
     const isGone = (party: string) => (party === "" ? someoneLeft : !isHere(party));
