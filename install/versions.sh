@@ -235,7 +235,7 @@ ready() {
 
 wait_ready() {
   local try
-  for ((try = 0; try < 20; try++)); do
+  for ((try = 0; try < 60; try++)); do
     if ready; then return 0; fi
     sleep 0.5
   done
