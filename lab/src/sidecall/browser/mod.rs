@@ -36,6 +36,11 @@ const ARGUMENTS: [&str; 10] = [
 /// The file of its profile to which Chromium writes its port and the path of its WebSocket, a line each.
 const ENDPOINT: &str = "DevToolsActivePort";
 
+/// The input for files, once the button for files is shown and can be clicked.
+const FILES_TAKEN: &str = "[...document.querySelectorAll('button.action:not(:disabled)')]\
+    .some(button => button.textContent === 'Files' && button.offsetParent !== null)\
+    ? document.querySelector('input[type=file][aria-label=Files]') : null";
+
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The page is looked at so often.
@@ -104,8 +109,8 @@ impl Browser {
     /// Chooses a file to send, as soon as the page takes files.
     pub fn send(&self, file: &Path) -> Result<()> {
         self.until("the page takes no files", || {
-            let input = json!({"expression": "document.querySelector('input[type=file][aria-label=Files]')"});
-            let input = &self.ask("Runtime.evaluate", &input)?["result"]["objectId"];
+            let input = self.ask("Runtime.evaluate", &json!({ "expression": FILES_TAKEN }))?;
+            let Some(input) = input["result"]["objectId"].as_str() else { return Ok(false) };
             self.ask("DOM.setFileInputFiles", &json!({"files": [file], "objectId": input})).map(|_| true)
         })
     }
