@@ -37,7 +37,7 @@ const ARGUMENTS: [&str; 10] = [
 const ENDPOINT: &str = "DevToolsActivePort";
 
 /// The input for files, once the button for files is shown and can be clicked.
-const FILES_TAKEN: &str = "[...document.querySelectorAll('button.action:not(:disabled)')]\
+const FILES_INPUT: &str = "[...document.querySelectorAll('button.action:not(:disabled)')]\
     .some(button => button.textContent === 'Files' && button.offsetParent !== null)\
     ? document.querySelector('input[type=file][aria-label=Files]') : null";
 
@@ -109,7 +109,7 @@ impl Browser {
     /// Chooses a file to send, as soon as the page takes files.
     pub fn send(&self, file: &Path) -> Result<()> {
         self.until("the page takes no files", || {
-            let input = self.ask("Runtime.evaluate", &json!({ "expression": FILES_TAKEN }))?;
+            let input = self.ask("Runtime.evaluate", &json!({ "expression": FILES_INPUT }))?;
             let Some(input) = input["result"]["objectId"].as_str() else { return Ok(false) };
             self.ask("DOM.setFileInputFiles", &json!({"files": [file], "objectId": input})).map(|_| true)
         })
