@@ -15,8 +15,7 @@ use crate::core::numbering::number::Number;
 /// Ids of the calls of an exchange, by what is asked for. The exchange keeps it in step with the calls.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct CallIndex {
-    /// By the calling and by the called number.
-    numbers: HashMap<Number, HashSet<CallId>>,
+    called: HashMap<Number, HashSet<CallId>>,
     /// By both numbers, the calling one first.
     between: HashMap<(Number, Number), HashSet<CallId>>,
     carried: HashMap<Address, HashSet<CallId>>,
@@ -31,7 +30,7 @@ pub(super) struct CallIndex {
 impl CallIndex {
     /// Adds a call that was opened.
     pub(super) fn insert(&mut self, call: &Call) {
-        each_number(call).for_each(|number| insert(&mut self.numbers, number, &call.id));
+        insert(&mut self.called, &call.called, &call.id);
         both_numbers(call).iter().for_each(|numbers| insert(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| insert(&mut self.carried, address, &call.id));
         self.insert_remote(&call.id, &call.remote);
@@ -54,7 +53,7 @@ impl CallIndex {
 
     /// Removes a call as it was last added.
     pub(super) fn remove(&mut self, call: &Call) {
-        each_number(call).for_each(|number| remove(&mut self.numbers, number, &call.id));
+        remove(&mut self.called, &call.called, &call.id);
         both_numbers(call).iter().for_each(|numbers| remove(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| remove(&mut self.carried, address, &call.id));
         self.remove_remote(&call.id, &call.remote);
@@ -68,9 +67,9 @@ impl CallIndex {
         self.with_remote_client.remove(id);
     }
 
-    /// The calls from or to a number.
-    pub(super) fn with_number(&self, number: &Number) -> impl Iterator<Item = &CallId> {
-        self.numbers.get(number).into_iter().flatten()
+    /// The calls to a number.
+    pub(super) fn called(&self, called: &Number) -> impl Iterator<Item = &CallId> {
+        self.called.get(called).into_iter().flatten()
     }
 
     /// The calls between the two numbers of this call, in the same direction; none if the calling one is unknown.
@@ -107,10 +106,6 @@ impl CallIndex {
     pub(super) fn ended_len(&self) -> usize {
         self.ended.len()
     }
-}
-
-fn each_number(call: &Call) -> impl Iterator<Item = &Number> {
-    call.calling.iter().chain([&call.called])
 }
 
 fn both_numbers(call: &Call) -> Option<(Number, Number)> {

@@ -152,12 +152,7 @@ impl Exchange {
 
     /// The live calls to a number.
     pub fn calls_to(&self, called: &Number) -> impl Iterator<Item = &Call> {
-        self.calls_with(called).filter(move |call| call.called == *called)
-    }
-
-    /// The live calls from or to a number.
-    fn calls_with(&self, number: &Number) -> impl Iterator<Item = &Call> {
-        self.index.with_number(number).filter_map(|id| self.call(id))
+        self.index.called(called).filter_map(|id| self.call(id))
     }
 
     /// The call that was matched with another node's offer.
