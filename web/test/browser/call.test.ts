@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import jsQR from "jsqr";
-import { Someone } from "./people.ts";
+import { Someone, takeOver } from "./people.ts";
 import { scene } from "./scene.ts";
 
 const [ALICE, BOB, CAROL] = ["+12125550100", "1001;phone-context=pbx.b.example", "+13105552001"];
@@ -150,17 +150,7 @@ test("after a transfer, the page is with the new person", { timeout: 90_000 }, a
 test("of two devices, the first to accept gets it, and the other can take over", { timeout: 90_000 }, async () => {
   const second = await Someone.enrol(browser, node, BOB, "Bob Baker");
   node.pair("c1", ALICE, BOB);
-  await alice.click("Camera");
-  await bob.sees("would like to show you a camera");
-  await second.sees("would like to show you a camera");
-  await second.click("Accept");
-  await bob.sees("Taken on another device");
-  await second.watches("Camera of Alice Archer");
-  await bob.click("Continue here");
-  await alice.sees("Bob Baker would like to continue on another device");
-  await alice.click("Accept");
-  await bob.watches("Camera of Alice Archer");
-  await second.page.locator("video").waitFor({ state: "detached" });
+  await takeOver(alice, bob, second);
   await second.context.close();
 });
 

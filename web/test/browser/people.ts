@@ -121,3 +121,18 @@ export async function until(done: () => boolean | Promise<boolean>, what: string
     await new Promise((next) => setTimeout(next, 50));
   }
 }
+
+/** Alice offers her camera to Bob's two devices: the second accepts first, and the other one takes over. */
+export async function takeOver(alice: Someone, bob: Someone, second: Someone): Promise<void> {
+  await alice.click("Camera");
+  await bob.sees("would like to show you a camera");
+  await second.sees("would like to show you a camera");
+  await second.click("Accept");
+  await bob.sees("Taken on another device");
+  await second.watches("Camera of Alice Archer");
+  await bob.click("Continue here");
+  await alice.sees("Bob Baker would like to continue on another device");
+  await alice.click("Accept");
+  await bob.watches("Camera of Alice Archer");
+  await second.page.locator("video").waitFor({ state: "detached" });
+}

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { Program } from "../double/program.ts";
-import { launch, Someone, until } from "./people.ts";
+import { launch, Someone, takeOver, until } from "./people.ts";
 
 const BINARY = process.env["SIDECALL"] || undefined;
 const [ALICE, BOB] = ["+12125550100", "1001;phone-context=pbx.b.example"];
@@ -60,17 +60,7 @@ test("a call with the real node, from enrolment to the end", { timeout: 120_000,
 test("of two devices at the real node, the first to accept gets it, and the other can take over", { timeout: 90_000, skip: BINARY === undefined }, async () => {
   const second = await Someone.enrol(browser, program, BOB, "Bob Baker");
   await program.pair("c2", ALICE, BOB);
-  await alice.click("Camera");
-  await bob.sees("would like to show you a camera");
-  await second.sees("would like to show you a camera");
-  await second.click("Accept");
-  await bob.sees("Taken on another device");
-  await second.watches("Camera of Alice Archer");
-  await bob.click("Continue here");
-  await alice.sees("Bob Baker would like to continue on another device");
-  await alice.click("Accept");
-  await bob.watches("Camera of Alice Archer");
-  await second.page.locator("video").waitFor({ state: "detached" });
+  await takeOver(alice, bob, second);
   await second.context.close();
   assert.deepEqual([...alice.complaints, ...bob.complaints], []);
 });
