@@ -1,7 +1,8 @@
 //! Delimits frames in a byte stream. Parses nothing else.
 
 use bytes::{Buf, BytesMut};
-use memchr::{memchr, memmem};
+use memchr::memchr;
+use memchr::memmem::{self, Finder};
 use tokio_util::codec::Decoder;
 
 use super::error::AmiError;
@@ -11,6 +12,9 @@ use super::frame::{AmiFrame, AmiFrameKind, END_OF_OUTPUT, GREETING, is_follows, 
 const MAX_GREETING: usize = 1024;
 
 const END: &[u8] = b"\r\n\r\n";
+
+/// The middle of [`END`]. Each line ends with what [`END`] begins with, but hardly anything else has this.
+const MIDDLE: &[u8] = b"\n\r";
 
 /// Maximum sizes, in bytes, and counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +34,11 @@ impl Default for AmiLimits {
 }
 
 /// Splits the stream into frames. Resumes scanning where it stopped, so each byte is scanned once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AmiCodec {
     limits: AmiLimits,
+    /// Finds [`MIDDLE`].
+    middle: Finder<'static>,
     greeted: bool,
     /// Length of the scanned part of the buffer, which doesn't contain the end of the frame.
     scanned: usize,
@@ -43,7 +49,7 @@ pub struct AmiCodec {
 impl AmiCodec {
     /// A codec that accepts frames up to `limits`.
     pub fn new(limits: AmiLimits) -> Self {
-        Self { limits, ..Self::default() }
+        Self { limits, middle: Finder::new(MIDDLE), greeted: false, scanned: 0, output: false }
     }
 
     /// `Asterisk Call Manager/11.0.0`, without an empty line after it.
@@ -65,11 +71,22 @@ impl AmiCodec {
         Ok(Some(AmiFrame { kind: AmiFrameKind::Greeting, raw: raw.slice_ref(raw.trim_ascii_end()) }))
     }
 
+    /// The position of the first [`END`].
+    fn empty_line(&self, bytes: &[u8]) -> Option<usize> {
+        let mut from = 1;
+        loop {
+            let middle = from + self.middle.find(bytes.get(from..)?)?;
+            if bytes[middle - 1..].starts_with(END) {
+                return Some(middle - 1);
+            }
+            from = middle + 1;
+        }
+    }
+
     /// The length of the message at the start of `src`, and of its terminator.
     fn end(&mut self, src: &[u8]) -> Option<(usize, usize)> {
         if !self.output {
-            let found = memmem::find(&src[self.scanned..], END);
-            let Some(found) = found else {
+            let Some(found) = self.empty_line(&src[self.scanned..]) else {
                 self.scanned = src.len().saturating_sub(END.len() - 1);
                 return None;
             };
@@ -92,6 +109,12 @@ impl AmiCodec {
                 None
             }
         }
+    }
+}
+
+impl Default for AmiCodec {
+    fn default() -> Self {
+        Self::new(AmiLimits::default())
     }
 }
 
@@ -135,6 +158,8 @@ impl Decoder for AmiCodec {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const HELLO: &str = "Asterisk Call Manager/11.0.0\r\n";
@@ -192,5 +217,15 @@ mod tests {
         let mut src = BytesMut::from(&*format!("{HELLO}Event: X\r\n"));
         codec.decode(&mut src).unwrap().unwrap();
         assert!(codec.decode_eof(&mut src).unwrap_err().is_disconnect());
+    }
+
+    proptest! {
+        #[test]
+        fn an_empty_line_is_found_where_a_naive_search_finds_it(
+            text in "[\r\n]{0,8}([a-z]{0,40}(\r|\n|\r\n|\n\r){0,3}){0,12}",
+        ) {
+            let naive = text.as_bytes().windows(END.len()).position(|bytes| bytes == END);
+            prop_assert_eq!(AmiCodec::default().empty_line(text.as_bytes()), naive);
+        }
     }
 }
