@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take_until};
-use nom::combinator::{recognize, value};
+use nom::combinator::recognize;
 use nom::multi::many0_count;
 use nom::{IResult, Parser};
 
@@ -75,18 +75,23 @@ impl fmt::Debug for AmiFrame {
 /// Response: Success
 /// ```
 pub(super) fn kind(block: &[u8]) -> AmiFrameKind {
-    let parsed: IResult<&[u8], AmiFrameKind> = alt((
-        value(AmiFrameKind::Event, tag_no_case(&b"Event:"[..])),
-        value(AmiFrameKind::Reply, tag_no_case(&b"Response:"[..])),
-    ))
-    .parse(block);
-    parsed.map_or(AmiFrameKind::Other, |(_, kind)| kind)
+    if begins_with(block, b"Event:") {
+        AmiFrameKind::Event
+    } else if begins_with(block, b"Response:") {
+        AmiFrameKind::Reply
+    } else {
+        AmiFrameKind::Other
+    }
 }
 
 /// `Response: Follows`: what comes after it may hold empty lines.
 pub(super) fn is_follows(block: &[u8]) -> bool {
-    let parsed: IResult<&[u8], _> = tag_no_case(&b"Response: Follows\r\n"[..]).parse(block);
-    parsed.is_ok()
+    begins_with(block, b"Response: Follows\r\n")
+}
+
+/// Whether `block` begins with `text`, in upper or lower case.
+fn begins_with(block: &[u8], text: &[u8]) -> bool {
+    block.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
 }
 
 /// Splits the old form of a command's result into its fields and its output.
@@ -117,6 +122,8 @@ pub(super) fn follows(block: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -132,5 +139,17 @@ mod tests {
         let block = b"Response: Follows\r\nPrivilege: Command\r\nActionID: 7\r\nName: x\nA: b\n";
         let at = follows(block);
         assert_eq!(&block[at..], b"Name: x\nA: b\n");
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_line_is_read_in_upper_and_lower_case(
+            block in "(?i)(event|response|responses|even)?:? ?(follows)?(\r\n)?[a-z]{0,9}",
+        ) {
+            let text = block.to_ascii_lowercase();
+            prop_assert_eq!(kind(block.as_bytes()) == AmiFrameKind::Event, text.starts_with("event:"));
+            prop_assert_eq!(kind(block.as_bytes()) == AmiFrameKind::Reply, text.starts_with("response:"));
+            prop_assert_eq!(is_follows(block.as_bytes()), text.starts_with("response: follows\r\n"));
+        }
     }
 }
