@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use memchr::memchr_iter;
+
+use crate::wire::{find_fields, lines, value_of};
 
 /// An event as Asterisk sent it. A clone shares the bytes.
 ///
@@ -55,50 +56,20 @@ impl fmt::Debug for AmiEvent {
     }
 }
 
-/// Looks for `names` in lines of `Key: Value`, and stops when it has them all.
+/// Several fields of an event or a reply.
 pub(super) fn fields<'e, const N: usize>(raw: &'e [u8], names: [&str; N]) -> [Option<Cow<'e, str>>; N] {
-    let mut found = [const { None }; N];
-    let mut missing = N;
-    for line in lines(raw) {
-        if missing == 0 {
-            break;
-        }
-        for (name, slot) in names.iter().zip(&mut found) {
-            if slot.is_none()
-                && let Some(value) = value_of(line, name.as_bytes())
-            {
-                *slot = Some(String::from_utf8_lossy(value));
-                missing -= 1;
-            }
-        }
-    }
-    found
+    find_fields(lines(raw), names, text)
 }
 
 /// Every value of a name.
 pub(super) fn all<'e>(raw: &'e [u8], name: &'e str) -> impl Iterator<Item = Cow<'e, str>> {
-    lines(raw).filter_map(|line| value_of(line, name.as_bytes())).map(String::from_utf8_lossy)
+    lines(raw).filter_map(|line| value_of(line, name.as_bytes())).map(text)
 }
 
-/// The lines, without their ends. A lone `\n` ends one too: the command line's output has those.
-fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    memchr_iter(b'\n', raw).chain([raw.len()]).map(move |end| {
-        let line = &raw[start..end];
-        start = (end + 1).min(raw.len());
-        line.strip_suffix(b"\r").unwrap_or(line)
-    })
-}
-
-/// `AppData: SidecallSetup,Caller: sipp` → the value, colons included, if the line is about `name`.
+/// A value without the `\r` at its end. A lone `\n` ends a line, too: the command line's output has those.
 #[inline]
-fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
-    // The position of the colon rules out nearly every line without comparing names.
-    if line.get(name.len()) != Some(&b':') || !line[..name.len()].eq_ignore_ascii_case(name) {
-        return None;
-    }
-    let value = &line[name.len() + 1..];
-    Some(value.strip_prefix(b" ").unwrap_or(value))
+fn text(value: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.strip_suffix(b"\r").unwrap_or(value))
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memmem};
+
+use crate::wire::{find_fields, lines};
 
 /// An event as FreeSWITCH sent it. A clone shares the bytes.
 ///
@@ -30,26 +32,9 @@ impl EslEvent {
     /// Splits lines, then name and value, and only then url-decodes a value. Otherwise a caller ID of
     /// `%0AUnique-ID%3A%20…` would forge a field.
     pub fn fields<const N: usize>(&self, names: [&str; N]) -> [Option<Cow<'_, str>>; N] {
-        let mut found = [const { None }; N];
-        let mut missing = N;
-        let mut start = 0;
-        for end in memchr_iter(b'\n', &self.0).chain([self.0.len()]) {
-            let line = &self.0[start..end];
-            start = (end + 1).min(self.0.len());
-            // The empty line ends the fields. The event's own body follows.
-            if line.is_empty() || missing == 0 {
-                break;
-            }
-            for (name, slot) in names.iter().zip(&mut found) {
-                if slot.is_none()
-                    && let Some(value) = value_of(line, name.as_bytes())
-                {
-                    *slot = Some(decode(value));
-                    missing -= 1;
-                }
-            }
-        }
-        found
+        // The empty line ends the fields. The event's own body follows.
+        let fields = lines(&self.0).take_while(|line| !line.is_empty());
+        find_fields(fields, names, decode)
     }
 
     /// `Event-Name`, or the empty string.
@@ -75,17 +60,6 @@ impl fmt::Debug for EslEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EslEvent").field("name", &self.name()).field("bytes", &self.0.len()).finish_non_exhaustive()
     }
-}
-
-/// `Unique-ID: a5cb0e39-…` → the value, if the line is about `name`.
-#[inline]
-fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
-    // The position of the colon rules out nearly every line without comparing names.
-    if line.get(name.len()) != Some(&b':') || !line[..name.len()].eq_ignore_ascii_case(name) {
-        return None;
-    }
-    let value = &line[name.len() + 1..];
-    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
 /// Undoes `switch_url_encode`. A `+`, and a `%` that begins no escape, are literal.
