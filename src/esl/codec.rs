@@ -1,11 +1,14 @@
 //! Delimits frames in a byte stream. Parses nothing else.
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memmem;
+use memchr::memmem::Finder;
 use tokio_util::codec::Decoder;
 
 use super::error::EslError;
 use super::frame::{self, EslFrame, Head};
+
+/// The line break before an empty line, and the empty line.
+const END: &[u8] = b"\n\n";
 
 /// Maximum size of a frame, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +26,11 @@ impl Default for EslLimits {
 }
 
 /// Splits the stream into frames. Resumes scanning where it stopped, so each byte is scanned once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EslCodec {
     limits: EslLimits,
+    /// Finds [`END`].
+    end: Finder<'static>,
     /// Length of the scanned part of the buffer, which doesn't contain the end of the head.
     scanned: usize,
     /// The head of an incomplete frame, and its size including the empty line.
@@ -35,7 +40,7 @@ pub struct EslCodec {
 impl EslCodec {
     /// A codec that accepts frames up to `limits`.
     pub fn new(limits: EslLimits) -> Self {
-        Self { limits, ..Self::default() }
+        Self { limits, end: Finder::new(END), scanned: 0, pending: None }
     }
 
     /// Parses the head at the start of `src`, and returns it with its size.
@@ -46,7 +51,7 @@ impl EslCodec {
             let blank = blank.count();
             src.advance(blank);
         }
-        let Some(found) = memmem::find(&src[self.scanned..], b"\n\n") else {
+        let Some(found) = self.end.find(&src[self.scanned..]) else {
             // The last byte may be the first of the two line breaks.
             self.scanned = src.len().saturating_sub(1);
             if self.scanned > self.limits.head {
@@ -63,7 +68,7 @@ impl EslCodec {
         if head.length > self.limits.body {
             return Err(self.too_large("body", head.length));
         }
-        Ok(Some((head, size + 2)))
+        Ok(Some((head, size + END.len())))
     }
 
     fn too_large(&self, part: &'static str, size: usize) -> EslError {
@@ -72,6 +77,12 @@ impl EslCodec {
             _ => self.limits.body,
         };
         EslError::TooLarge { part, size, limit }
+    }
+}
+
+impl Default for EslCodec {
+    fn default() -> Self {
+        Self::new(EslLimits::default())
     }
 }
 
@@ -96,7 +107,7 @@ impl Decoder for EslCodec {
             0 => Bytes::new(),
             _ => frame.split_off(size),
         };
-        frame.truncate(size - 2);
+        frame.truncate(size - END.len());
         Ok(Some(EslFrame { kind: head.kind, head: frame, body }))
     }
 
