@@ -4,14 +4,15 @@
 use std::fmt;
 
 use bytes::Bytes;
-use nom::bytes::complete::{tag, take_till, take_until};
+use nom::bytes::complete::{tag, take_till};
 use nom::character::complete::digit1;
-use nom::combinator::{all_consuming, map_res, opt, rest};
-use nom::sequence::{separated_pair, terminated};
+use nom::combinator::{all_consuming, map_res, opt};
+use nom::sequence::terminated;
 use nom::{IResult, Parser};
 
 use super::error::EslError;
 use super::event::EslEvent;
+use crate::wire::{lines, value_of};
 
 /// The kind of a frame, by its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl EslFrame {
 
     /// The raw value of a header; its name is case-insensitive.
     pub(super) fn header(&self, wanted: &str) -> Option<&[u8]> {
-        headers(&self.head).find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value)
+        lines(&self.head).find_map(|line| value_of(line, wanted.as_bytes()))
     }
 }
 
@@ -91,7 +92,8 @@ pub(super) struct Head {
     pub(super) length: usize,
 }
 
-/// Parses a head. Its lines may have any order.
+/// Parses a head. Its lines may have any order. Skips lines without a colon, which a log line's user data causes by its
+/// line breaks.
 ///
 /// The reply to `connect` has some 200 lines of channel data before its `Content-Type`, and an
 /// event begins with its length:
@@ -103,10 +105,10 @@ pub(super) struct Head {
 pub(super) fn head(block: &[u8]) -> Result<Head, EslError> {
     let mut kind = None;
     let mut length = None;
-    for (name, value) in headers(block) {
-        if name.eq_ignore_ascii_case(b"Content-Type") {
+    for line in lines(block) {
+        if let Some(value) = value_of(line, b"Content-Type") {
             kind.get_or_insert_with(|| content_type(value));
-        } else if name.eq_ignore_ascii_case(b"Content-Length") {
+        } else if let Some(value) = value_of(line, b"Content-Length") {
             let announced = content_length(value)?;
             // With two different lengths, a forged value could decide where the next frame begins.
             if length.is_some_and(|known| known != announced) {
@@ -116,16 +118,6 @@ pub(super) fn head(block: &[u8]) -> Result<Head, EslError> {
         }
     }
     Ok(Head { kind: kind.ok_or(EslError::Malformed("no Content-Type"))?, length: length.unwrap_or(0) })
-}
-
-/// `Name: value` pairs of a head. Skips lines without a colon, which line breaks in a log line's user data cause.
-fn headers(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    block.split(|byte| *byte == b'\n').filter_map(|line| header(line).ok().map(|(_, pair)| pair))
-}
-
-/// `Reply-Text: +OK accepted`. The value is all that follows the first `: `, colons included.
-fn header(line: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
-    separated_pair(take_until(&b":"[..]), (tag(&b":"[..]), opt(tag(&b" "[..]))), rest).parse(line)
 }
 
 /// `text/event-plain`, perhaps with parameters after a `;`.
@@ -160,6 +152,8 @@ fn content_length(value: &[u8]) -> Result<usize, EslError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -188,7 +182,33 @@ mod tests {
 
     #[test]
     fn a_value_keeps_its_colons() {
-        let line = b"Reply-Text: -ERR no: such: thing";
-        assert_eq!(header(line).unwrap().1.1, b"-ERR no: such: thing");
+        let head = Bytes::from_static(b"Content-Type: command/reply\nReply-Text: -ERR no: such: thing");
+        let frame = EslFrame { kind: EslFrameKind::CommandReply, head, body: Bytes::new() };
+        assert_eq!(frame.header("reply-text"), Some(&b"-ERR no: such: thing"[..]));
+        assert_eq!(frame.header("Reply"), None);
+    }
+
+    /// The values of all lines with this name before their first colon.
+    fn values<'b>(block: &'b str, name: &str) -> Vec<&'b str> {
+        let pairs = block.split('\n').filter_map(|line| line.split_once(':'));
+        let named = pairs.filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.strip_prefix(' ').unwrap_or(value)).collect()
+    }
+
+    fn naive(block: &str) -> Option<Head> {
+        let kind = content_type(values(block, "Content-Type").first()?.as_bytes());
+        let lengths = values(block, "Content-Length");
+        let length = lengths.first().map_or(Ok(0), |length| length.parse::<usize>());
+        let same = lengths.iter().all(|other| other.parse::<usize>() == length);
+        Some(Head { kind, length: length.ok().filter(|_| same)? })
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_is_that_of_a_naive_reading(
+            block in "(((?i)Content-(Type|Length): ?|X?)(text/event-plain|api/response|[45]{1,2}):?\n?){0,5}",
+        ) {
+            prop_assert_eq!(head(block.as_bytes()).ok(), naive(&block));
+        }
     }
 }
