@@ -39,6 +39,16 @@ fn a_recorded_call_is_read_frame_by_frame() {
 }
 
 #[test]
+fn recorded_fields_are_those_of_a_naive_reading() {
+    let names = ["Linkedid", "Channel", "Event", "Uniqueid", "CallerIDNum", "ChanVariable", "Context"];
+    for event in whole(CALL).into_iter().filter_map(AmiFrame::into_event) {
+        let text = std::str::from_utf8(event.as_bytes()).unwrap();
+        let naive = names.map(|name| text.split("\r\n").find_map(|line| line.strip_prefix(&*format!("{name}: "))));
+        assert_eq!(event.fields(names).each_ref().map(Option::as_deref), naive);
+    }
+}
+
+#[test]
 fn nothing_is_left_between_frames() {
     let sizes = whole(CALL).into_iter().map(|frame| match frame.kind() {
         AmiFrameKind::Greeting => frame.as_bytes().len() + 2,

@@ -54,6 +54,17 @@ fn a_recorded_event_has_its_fields_decoded() {
 }
 
 #[test]
+fn recorded_fields_are_those_of_a_naive_reading() {
+    // No value of these is url-encoded.
+    let names = ["Unique-ID", "Event-Name", "Job-UUID", "Event-Sequence", "variable_uuid", "Answer-State"];
+    for event in events(CALL) {
+        let text = std::str::from_utf8(event.as_bytes()).unwrap();
+        let naive = names.map(|name| text.lines().find_map(|line| line.strip_prefix(&*format!("{name}: "))));
+        assert_eq!(event.fields(names).each_ref().map(Option::as_deref), naive);
+    }
+}
+
+#[test]
 fn recordings_read_the_same_at_every_split_point() {
     for recording in RECORDINGS {
         let expected = whole(recording);
