@@ -95,6 +95,22 @@ fn ids<'a>(calls: impl Iterator<Item = &'a Call>) -> BTreeSet<CallId> {
     calls.map(|call| call.id.clone()).collect()
 }
 
+#[test]
+fn a_pair_and_an_end_walk_over_no_other_calls() {
+    let mut script = Script::new([call("c", "A", Some("+1"), "+2"), call("d", "X", Some("+1"), "+2")]);
+    let found = walks(|| {
+        script.bridged("c", "A", "B");
+        script.ended("c", "B");
+        script.ended("c", "A");
+        assert_eq!(script.exchange.over_by(&id("c")).len(), 1);
+        assert_eq!(script.exchange.missed_in(&id("c")), []);
+        assert!(script.exchange.ended_for(T, Duration::ZERO).eq([&id("c")]));
+        script.exchange.forget(&id("c"));
+    });
+    assert_eq!((found, script.exchange.live_len()), (0, 1));
+    assert_eq!(walks(|| drop(script.exchange.pairs_of(&number("+1")))), 1, "a walk is noted");
+}
+
 proptest! {
     #[test]
     fn the_index_is_that_of_the_calls_and_finds_what_a_walk_finds(

@@ -137,6 +137,8 @@ impl Exchange {
 
     /// All live calls, and those that ended and are not forgotten. A walk over them takes milliseconds.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        #[cfg(test)]
+        tests::note_walk();
         self.calls.values().map(Box::as_ref)
     }
 

@@ -1,5 +1,6 @@
 //! Who is paired with whom: through bridges, holds, transfers, conferences, repeated and lost events.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::*;
@@ -22,6 +23,22 @@ mod report_order;
 mod ringing;
 
 const T: UnixMillis = UnixMillis(1_000);
+
+thread_local! {
+    static WALKS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Notes that somebody walks over all calls.
+pub(super) fn note_walk() {
+    WALKS.set(WALKS.get() + 1);
+}
+
+/// How many walks over all calls this makes.
+fn walks(work: impl FnOnce()) -> usize {
+    let before = WALKS.get();
+    work();
+    WALKS.get() - before
+}
 
 fn id(text: &str) -> CallId {
     text.parse().unwrap()
