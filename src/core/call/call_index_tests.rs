@@ -19,15 +19,32 @@ enum Step {
     Linked(u8, Option<u8>),
     Offered(u8, Option<u8>),
     Reached(u8, bool),
+    /// The call says that two legs hear each other.
+    Bridged(u8, [u8; 2]),
+    /// The call says that two legs no longer hear each other.
+    Unbridged(u8, [u8; 2]),
+    /// The call says for which number a leg stands.
+    Identified {
+        call: u8,
+        leg: u8,
+        number: u8,
+    },
     /// Forgotten too early, and taken back.
     PutBack(u8),
+    /// All its legs end.
     Ended(u8),
     Forgotten(u8),
 }
 
+/// Legs that calls have: those that are announced, and others.
+const LEGS: u8 = 8;
+/// Numbers of reports in a step: all legs of a call may end.
+const STEP: u64 = LEGS as u64 + 1;
+
 fn step() -> impl Strategy<Value = Step> {
     let n = || 0u8..6;
     let opened = (n(), 0u8..3, 0u8..3, prop::option::of(0u8..2), any::<bool>());
+    let legs = || (0..LEGS, 1..LEGS).prop_map(|(leg, apart)| [leg, (leg + apart) % LEGS]);
     prop_oneof![
         4 => opened.prop_map(|(call, calling, called, carried, terminating)| {
             Step::Opened { call, calling, called, carried, terminating }
@@ -35,6 +52,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n(), prop::option::of(n())).prop_map(|(call, other)| Step::Linked(call, other)),
         1 => (n(), prop::option::of(0u8..2)).prop_map(|(call, offer)| Step::Offered(call, offer)),
         1 => (n(), any::<bool>()).prop_map(|(call, is_reached)| Step::Reached(call, is_reached)),
+        4 => (n(), legs()).prop_map(|(call, legs)| Step::Bridged(call, legs)),
+        1 => (n(), legs()).prop_map(|(call, legs)| Step::Unbridged(call, legs)),
+        4 => (n(), 0..LEGS, 0u8..4).prop_map(|(call, leg, number)| Step::Identified { call, leg, number }),
         1 => n().prop_map(Step::PutBack),
         1 => n().prop_map(Step::Ended),
         1 => n().prop_map(Step::Forgotten),
@@ -43,6 +63,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn name(n: u8) -> CallId {
     id(&format!("c{n}"))
+}
+
+fn leg_name(n: u8) -> LegId {
+    leg(&format!("L{n}"))
 }
 
 fn offer(n: u8) -> OfferId {
@@ -61,16 +85,27 @@ fn remote_client() -> RemoteClient {
     }
 }
 
+/// Reports an event, which changes nothing if the call is unknown or over.
+fn report(exchange: &mut Exchange, call: u8, seq: u64, at: UnixMillis, event: &LegEvent) {
+    drop(exchange.apply(&name(call), by(seq), at, event));
+}
+
+/// Does a step. Its reports are numbered from `seq` on.
 fn follow(exchange: &mut Exchange, step: &Step, at: UnixMillis, seq: u64) {
     match *step {
         Step::Opened { call: n, calling, called, carried, terminating } => {
             let (calling, called) = (format!("+1{calling}"), format!("+1{called}"));
+            let new = call(name(n).as_str(), leg_name(n).as_str(), Some(&calling), &called);
+            // Announced again, the call has the legs and the talks that it had.
+            let before = exchange.call(&new.id).cloned().unwrap_or_else(|| new.clone());
             exchange.open(Call {
+                calling: new.calling,
+                called: new.called,
                 pbx: format!("pbx{}", n % 2).parse().unwrap(),
                 side: if terminating { Side::Terminating } else { Side::Originating },
                 carried: carried.map(|address| format!("http://127.0.0.1/a/{address}").parse().unwrap()),
                 decided: at,
-                ..call(name(n).as_str(), &format!("L{n}"), Some(&calling), &called)
+                ..before
             });
         }
         Step::Linked(call, other) => {
@@ -82,10 +117,22 @@ fn follow(exchange: &mut Exchange, step: &Step, at: UnixMillis, seq: u64) {
         Step::Reached(call, is_reached) => {
             exchange.change_remote(&name(call), |remote| remote.client = is_reached.then(remote_client));
         }
+        Step::Bridged(call, legs) => {
+            report(exchange, call, seq, at, &LegEvent::Bridged { legs: legs.map(leg_name) });
+        }
+        Step::Unbridged(call, legs) => {
+            report(exchange, call, seq, at, &LegEvent::Unbridged { legs: legs.map(leg_name) });
+        }
+        Step::Identified { call, leg, number: n } => {
+            let party = Some(number(&format!("+1{n}")));
+            report(exchange, call, seq, at, &LegEvent::Identified { leg: leg_name(leg), party });
+        }
         Step::PutBack(n) => drop(exchange.forget(&name(n)).map(|call| exchange.open(call))),
         Step::Ended(n) => {
-            let ended = LegEvent::Ended { leg: leg(&format!("L{n}")), cause: None };
-            drop(exchange.apply(&name(n), by(seq), at, &ended));
+            let legs: Vec<LegId> = exchange.call(&name(n)).into_iter().flat_map(Call::unfinished).cloned().collect();
+            for (leg, seq) in legs.into_iter().zip(seq..) {
+                report(exchange, n, seq, at, &LegEvent::Ended { leg, cause: None });
+            }
         }
         Step::Forgotten(n) => drop(exchange.forget(&name(n))),
     }
@@ -119,7 +166,7 @@ proptest! {
         let mut exchange = Exchange::new(4);
         for (n, step) in steps.iter().enumerate() {
             let now = UnixMillis(T.0 + n as i64 * 1_000);
-            follow(&mut exchange, step, now, n as u64 + 1);
+            follow(&mut exchange, step, now, n as u64 * STEP + 1);
             let mut rebuilt = CallIndex::default();
             exchange.calls().for_each(|call| rebuilt.insert(call));
             prop_assert_eq!(&exchange.index, &rebuilt);
