@@ -62,7 +62,9 @@ impl Exchange {
 
     pub(super) fn talking(&mut self, pair: Pair, at: UnixMillis) -> Effect {
         if let Some(call) = self.calls.get_mut(&pair.call) {
+            self.index.remove_other_numbers(call);
             call.begin_talk(&pair.first, &pair.second, at);
+            self.index.insert_other_numbers(call);
         }
         Effect::Paired(pair)
     }

@@ -1,4 +1,5 @@
-//! Finds calls by what decisions and reports ask for, so that these walk over no other calls under the node's lock.
+//! Finds calls by what decisions, reports and streams that open ask for, so that these walk over no other calls under
+//! the node's lock.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
@@ -16,6 +17,8 @@ use crate::core::numbering::number::Number;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct CallIndex {
     called: HashMap<Number, HashSet<CallId>>,
+    /// By the calling number and those that have talked, but for the called one.
+    other_numbers: HashMap<Number, HashSet<CallId>>,
     /// By both numbers, the calling one first.
     between: HashMap<(Number, Number), HashSet<CallId>>,
     carried: HashMap<Address, HashSet<CallId>>,
@@ -31,10 +34,16 @@ impl CallIndex {
     /// Adds a call that was opened.
     pub(super) fn insert(&mut self, call: &Call) {
         insert(&mut self.called, &call.called, &call.id);
+        self.insert_other_numbers(call);
         both_numbers(call).iter().for_each(|numbers| insert(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| insert(&mut self.carried, address, &call.id));
         self.insert_remote(&call.id, &call.remote);
         call.ended.into_iter().for_each(|ended| self.insert_end(&call.id, ended));
+    }
+
+    /// Adds the calling number of a call and those that have talked in it.
+    pub(super) fn insert_other_numbers(&mut self, call: &Call) {
+        other_numbers(call).for_each(|number| insert(&mut self.other_numbers, number, &call.id));
     }
 
     /// Adds what a call knows of its remote side.
@@ -54,10 +63,16 @@ impl CallIndex {
     /// Removes a call as it was last added.
     pub(super) fn remove(&mut self, call: &Call) {
         remove(&mut self.called, &call.called, &call.id);
+        self.remove_other_numbers(call);
         both_numbers(call).iter().for_each(|numbers| remove(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| remove(&mut self.carried, address, &call.id));
         self.remove_remote(&call.id, &call.remote);
         call.ended.into_iter().for_each(|ended| _ = self.ended.remove(&(ended, call.id.clone())));
+    }
+
+    /// Removes the calling number of a call and those that had talked in it.
+    pub(super) fn remove_other_numbers(&mut self, call: &Call) {
+        other_numbers(call).for_each(|number| remove(&mut self.other_numbers, number, &call.id));
     }
 
     /// Removes what a call knew of its remote side.
@@ -70,6 +85,12 @@ impl CallIndex {
     /// The calls to a number.
     pub(super) fn called(&self, called: &Number) -> impl Iterator<Item = &CallId> {
         self.called.get(called).into_iter().flatten()
+    }
+
+    /// The calls that are from or to a number, or in which it has talked.
+    pub(super) fn with_number(&self, number: &Number) -> impl Iterator<Item = &CallId> {
+        let others = self.other_numbers.get(number).into_iter().flatten();
+        self.called(number).chain(others)
     }
 
     /// The calls between the two numbers of this call, in the same direction; none if the calling one is unknown.
@@ -106,6 +127,11 @@ impl CallIndex {
     pub(super) fn ended_len(&self) -> usize {
         self.ended.len()
     }
+}
+
+fn other_numbers(call: &Call) -> impl Iterator<Item = &Number> {
+    let talked = call.talks.iter().flat_map(|talk| [&talk.first, &talk.second]);
+    call.calling.iter().chain(talked).filter(move |number| **number != call.called)
 }
 
 fn both_numbers(call: &Call) -> Option<(Number, Number)> {

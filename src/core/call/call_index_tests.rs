@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::call::TALKS_MAX;
 use crate::core::call::pairs::is_arrival;
 use crate::core::call::remote_side::{AddressSource, RemoteClient};
 
@@ -142,6 +143,13 @@ fn ids<'a>(calls: impl Iterator<Item = &'a Call>) -> BTreeSet<CallId> {
     calls.map(|call| call.id.clone()).collect()
 }
 
+/// The index of these calls, built anew.
+fn rebuilt(exchange: &Exchange) -> CallIndex {
+    let mut index = CallIndex::default();
+    exchange.calls().for_each(|call| index.insert(call));
+    index
+}
+
 #[test]
 fn a_pair_and_an_end_walk_over_no_other_calls() {
     let mut script = Script::new([call("c", "A", Some("+1"), "+2"), call("d", "X", Some("+1"), "+2")]);
@@ -158,6 +166,20 @@ fn a_pair_and_an_end_walk_over_no_other_calls() {
     assert_eq!(walks(|| drop(script.exchange.pairs_of(&number("+1")))), 1, "a walk is noted");
 }
 
+#[test]
+fn a_number_is_of_a_call_as_long_as_its_talk_is_kept() {
+    let mut script = Script::new([call("c", "A", Some("+1"), "+2")]);
+    let other = |n: usize| number(&format!("+9{n}"));
+    let identified = |n: usize| LegEvent::Identified { leg: leg("P"), party: Some(other(n)) };
+    script.say("c", identified(0));
+    script.bridged("c", "A", "P");
+    (1..=TALKS_MAX).for_each(|n| assert_eq!(script.say("c", identified(n)).len(), 2));
+    for (n, is_of_call) in [(0, false), (1, true), (TALKS_MAX, true)] {
+        assert_eq!(script.exchange.calls_with(&other(n)).next().is_some(), is_of_call, "{n}");
+    }
+    assert_eq!(script.exchange.index, rebuilt(&script.exchange));
+}
+
 proptest! {
     #[test]
     fn the_index_is_that_of_the_calls_and_finds_what_a_walk_finds(
@@ -167,9 +189,15 @@ proptest! {
         for (n, step) in steps.iter().enumerate() {
             let now = UnixMillis(T.0 + n as i64 * 1_000);
             follow(&mut exchange, step, now, n as u64 * STEP + 1);
-            let mut rebuilt = CallIndex::default();
-            exchange.calls().for_each(|call| rebuilt.insert(call));
-            prop_assert_eq!(&exchange.index, &rebuilt);
+            let anew = rebuilt(&exchange);
+            prop_assert_eq!(&exchange.index, &anew);
+            for n in 0..4 {
+                let number = number(&format!("+1{n}"));
+                let with_number = exchange.calls().filter(|call| {
+                    call.calling.as_ref() == Some(&number) || call.called == number || call.has_talked(&number)
+                });
+                prop_assert_eq!(ids(exchange.calls_with(&number)), ids(with_number));
+            }
             for call in exchange.calls() {
                 let arrivals = exchange.calls().filter(|other| is_arrival(call, other));
                 prop_assert_eq!(ids(exchange.arrivals(call)), ids(arrivals));

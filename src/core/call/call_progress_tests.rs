@@ -31,6 +31,17 @@ fn a_call_rings_is_answered_and_is_over_for_both_numbers() {
 }
 
 #[test]
+fn a_stream_that_opens_walks_over_no_other_calls() {
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2"), rings("d", "X", Some("+3"), "+4")]);
+    script.say("d", LegEvent::Identified { leg: leg("P"), party: Some(number("+5")) });
+    script.bridged("d", "X", "P");
+    for (of, calls) in [("+1", 1), ("+2", 1), ("+3", 1), ("+4", 1), ("+5", 1), ("+6", 0)] {
+        let found = walks(|| assert_eq!(progress(&script, of).len(), calls, "{of}"));
+        assert_eq!(found, 0, "{of}");
+    }
+}
+
+#[test]
 fn a_number_that_has_missed_a_call_is_not_told_that_it_is_over() {
     let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
     script.dialled("c", "B");

@@ -70,6 +70,11 @@ impl Exchange {
         self.arrivals(call).any(is_up)
     }
 
+    /// The calls that are from or to a number, or in which it has talked, each once: the oldest first.
+    pub(super) fn calls_with(&self, number: &Number) -> impl Iterator<Item = &Call> {
+        self.found(self.index.with_number(number))
+    }
+
     /// The calls as which this call, which left one of our PBXs or passed a call server of ours, arrived at others.
     pub(super) fn arrivals<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
         let linked = call.remote.linked_call.iter();
@@ -88,7 +93,7 @@ impl Exchange {
         carried.chain(self.index.between(call))
     }
 
-    /// These calls, each once.
+    /// These calls, each once: the oldest first.
     fn found<'a>(&'a self, ids: impl Iterator<Item = &'a CallId>) -> impl Iterator<Item = &'a Call> {
         ids.collect::<BTreeSet<_>>().into_iter().filter_map(|id| self.call(id))
     }

@@ -197,10 +197,7 @@ impl Exchange {
     /// How the calls go on for a number that they are from or to, or that has talked in them: the oldest first, as far as its
     /// clients are told.
     pub fn progress_of(&self, number: &Number) -> Vec<(CallId, CallProgress)> {
-        let is_of_call = |call: &&Call| call.calling.iter().chain([&call.called]).any(|known| known == number);
-        let mut calls: Vec<&Call> = self.calls().filter(|call| is_of_call(call) || call.has_talked(number)).collect();
-        calls.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        let each = calls.into_iter().flat_map(|call| {
+        let each = self.calls_with(number).flat_map(|call| {
             let progress = self.progress_in(call, number).into_iter();
             progress.map(move |progress| (call.id.clone(), progress))
         });
