@@ -37,7 +37,7 @@ impl LiveCalls {
         now: UnixMillis,
     ) -> Result<(GuestCode, UnixMillis), InviteRefusal> {
         self.locked(|calls| {
-            if !takes_part(&calls.exchange, &host, now) {
+            if !is_in(&calls.exchange, &host.call, &host.number, now) {
                 return Err(InviteRefusal::Unreachable);
             }
             let random = std::iter::repeat_with(|| GuestCode::new(rand::random()));
@@ -49,7 +49,7 @@ impl LiveCalls {
     pub(in crate::node) fn guest_host(&self, code: GuestCode, now: UnixMillis) -> Option<GuestHost> {
         self.locked(|calls| {
             let host = calls.guests.host(code, now)?;
-            takes_part(&calls.exchange, host, now).then(|| host.clone())
+            is_in(&calls.exchange, &host.call, &host.number, now).then(|| host.clone())
         })
     }
 
@@ -65,7 +65,7 @@ impl LiveCalls {
         now: UnixMillis,
     ) -> Result<(), GuestRefusal> {
         self.locked(|calls| {
-            if !takes_part(&calls.exchange, &guest.host, now) {
+            if !is_in(&calls.exchange, &guest.host.call, &guest.host.number, now) {
                 return Err(GuestRefusal::NoSuchCode);
             }
             calls.guests.admit(code, guest, secrets, now)
@@ -77,7 +77,7 @@ impl LiveCalls {
         let hash = (secret.len() == SECRET).then(|| credential_hash(secret))?;
         self.locked(|calls| {
             let guest = calls.guests.by_secret(access, &hash)?;
-            takes_part(&calls.exchange, &guest.host, now).then(|| guest.clone())
+            is_in(&calls.exchange, &guest.host.call, &guest.host.number, now).then(|| guest.clone())
         })
     }
 
@@ -120,13 +120,9 @@ impl LiveCalls {
     pub(in crate::node) fn end_guests(&self, now: UnixMillis, is_connected: impl Fn(&ClientId) -> bool) -> Vec<Guest> {
         self.locked(|calls| {
             let exchange = &calls.exchange;
-            calls.guests.end(now, |host| takes_part(exchange, host, now), is_connected)
+            calls.guests.end(now, |host| is_in(exchange, &host.call, &host.number, now), is_connected)
         })
     }
-}
-
-fn takes_part(exchange: &Exchange, host: &GuestHost, now: UnixMillis) -> bool {
-    is_in(exchange, &host.call, &host.number, now)
 }
 
 /// Whether a call is up, and the number in it or gone for a moment only.
