@@ -4,9 +4,23 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::ringing::{alice, bob, call, connected, node};
-use crate::support::{AGENT, ALICE, BOB, CAROL, Stream, bridged, credential, dialled, ended, unbridged};
+use crate::support::{AGENT, ALICE, BOB, CAROL, Stream, TestNode, bridged, credential, dialled, ended, unbridged};
 
 const OUTSIDE: &str = "+442071838750";
+
+/// Alice calls, and a client of each of these numbers is told that it rings: the node, the clients' streams and the call.
+async fn alice_calls<const N: usize>(called: &str, numbers: [&str; N]) -> (TestNode, [Stream; N], String) {
+    let node = node().await;
+    let mut streams = Vec::new();
+    for number in numbers {
+        streams.push(connected(&node, number).await.1);
+    }
+    let call = call(&node, "leg-1", ALICE, called).await;
+    for stream in &mut streams {
+        is_ringing(stream, &call).await;
+    }
+    (node, streams.try_into().ok().unwrap(), call)
+}
 
 async fn is_ringing(stream: &mut Stream, call: &str) {
     let notice = stream.peek_any().await;
@@ -83,10 +97,7 @@ async fn a_client_that_connects_later_learns_how_its_calls_go_on() {
 
 #[tokio::test]
 async fn a_call_is_over_for_the_number_that_has_transferred_it() {
-    let node = node().await;
-    let (_, mut bobs) = connected(&node, BOB).await;
-    let call = call(&node, "leg-1", ALICE, BOB).await;
-    is_ringing(&mut bobs, &call).await;
+    let (node, [mut bobs], call) = alice_calls(BOB, [BOB]).await;
     node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
     is_answered(&mut bobs, &call, "second", alice()).await;
     let carol = json!({"event": "identified", "leg": "leg-3", "number": CAROL});
@@ -98,10 +109,7 @@ async fn a_call_is_over_for_the_number_that_has_transferred_it() {
 
 #[tokio::test]
 async fn a_phone_that_a_call_was_forwarded_or_transferred_to_is_named_to_nobody() {
-    let node = node().await;
-    let (_, mut alices) = connected(&node, ALICE).await;
-    let out = call(&node, "leg-1", ALICE, BOB).await;
-    is_ringing(&mut alices, &out).await;
+    let (node, [mut alices], out) = alice_calls(BOB, [ALICE]).await;
     let mobile = json!({"event": "dialled", "leg": "leg-2", "number": "+15550100199"});
     node.events(&out, 1, &[mobile, bridged("leg-1", "leg-2")]).await;
     is_answered(&mut alices, &out, "first", json!({})).await;
@@ -132,10 +140,7 @@ async fn a_client_that_a_call_was_transferred_to_learns_of_it_when_it_connects()
 
 #[tokio::test]
 async fn a_call_that_rang_at_two_pbxs_is_over_at_the_first_once_it_is_answered_at_the_second() {
-    let node = node().await;
-    let (_, mut alices) = connected(&node, ALICE).await;
-    let out = call(&node, "leg-1", ALICE, OUTSIDE).await;
-    is_ringing(&mut alices, &out).await;
+    let (node, [mut alices], out) = alice_calls(OUTSIDE, [ALICE]).await;
     let come = node.arrive("leg-3", Some(ALICE), OUTSIDE, None).await;
     is_ringing(&mut alices, &come).await;
     node.events(&come, 1, &[dialled("leg-4"), bridged("leg-3", "leg-4")]).await;
@@ -155,11 +160,7 @@ async fn a_call_that_rang_at_two_pbxs_is_over_at_the_first_once_it_is_answered_a
 
 #[tokio::test]
 async fn clients_that_are_told_of_each_other_get_no_notice_but_that_it_rings() {
-    let node = node().await;
-    let ((_, mut alices), (_, mut bobs)) = (connected(&node, ALICE).await, connected(&node, BOB).await);
-    let call = call(&node, "leg-1", ALICE, BOB).await;
-    is_ringing(&mut alices, &call).await;
-    is_ringing(&mut bobs, &call).await;
+    let (node, [mut alices, mut bobs], call) = alice_calls(BOB, [ALICE, BOB]).await;
     node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
     node.events(&call, 3, &[ended("leg-2"), ended("leg-1")]).await;
     for stream in [&mut alices, &mut bobs] {
@@ -174,9 +175,8 @@ async fn clients_that_are_told_of_each_other_get_no_notice_but_that_it_rings() {
 
 #[tokio::test]
 async fn a_client_learns_that_the_voice_goes_on_without_the_other_client() {
-    let node = node().await;
-    let ((_, mut alices), (_, mut bobs)) = (connected(&node, ALICE).await, connected(&node, BOB).await);
-    let call = node.talk().await;
+    let (node, [mut alices, mut bobs], call) = alice_calls(BOB, [ALICE, BOB]).await;
+    node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
     assert_eq!((&alices.next().await["type"], &bobs.next().await["type"]), (&json!("peer"), &json!("peer")));
     let off = json!({"enabled": false});
     assert_eq!(node.send(Method::PUT, &format!("/v1/numbers/{BOB}/sidecall"), &credential(BOB), off).await.0, 200);
