@@ -8,8 +8,7 @@ use std::time::Duration;
 use lab::scenario::Step;
 use lab::scenario::desks::{Desk, Desks};
 use lab::scenario::sides::Between;
-use lab::sidecall::domain;
-use lab::{Browser, Domains, Hosted, Kind, Phone};
+use lab::{Browser, Domains, Hosted, Kind};
 
 /// How long a phone may take.
 const SOON: Duration = Duration::from_secs(20);
@@ -19,14 +18,14 @@ fn two_pages_follow_a_call_to_its_end(kind: Kind) {
         return;
     }
     let Some(desks) = lab::or_skip(kind, Desks::open(kind)) else { return };
-    let run = || desks.run().and_then(|()| transfer(&desks));
+    let run = || desks.share().and_then(|()| transfer(&desks));
     run().unwrap_or_else(|problem| panic!("{kind}: {problem}\n{}", desks.log()));
 }
 
 /// Bob transfers Alice to Carol without asking her. Alice's page shows Carol, Bob's the end.
 fn transfer(desks: &Desks) -> Step<()> {
     let Desks { alice, bob, sidecall, .. } = desks;
-    let (number, carol) = carol(desks)?;
+    let (number, carol) = desks.carol()?;
     let _client = Hosted::start(sidecall, &number)?;
     let [call, there] = alice.call(bob, bob.phone.number())?;
     assert_eq!(there.refer_to(carol.number()), Some(202), "the transfer is refused");
@@ -37,37 +36,12 @@ fn transfer(desks: &Desks) -> Step<()> {
     alice.sees_the_end()
 }
 
-/// Carol's number, and her phone.
-fn carol(Desks { sidecall, pbx, .. }: &Desks) -> Step<(String, Phone)> {
-    let extension = pbx.config().plan.extension(2);
-    let number = format!("{extension};phone-context={}", domain(pbx));
-    sidecall.number(&number, "Carol", true);
-    Ok((number, Phone::register(pbx.sip(), &extension)?))
-}
-
 fn a_page_sends_a_file_to_a_terminal(kind: Kind) {
     if !Browser::is_here_or_skip() {
         return;
     }
     let Some(desks) = lab::or_skip(kind, Desks::open(kind)) else { return };
-    send(&desks).unwrap_or_else(|problem| panic!("{kind}: {problem}\n{}", desks.log()));
-}
-
-/// Carol has no browser. Her terminal takes what Alice's page sends while they talk.
-fn send(desks: &Desks) -> Step<()> {
-    let (number, carol) = carol(desks)?;
-    let (sent, received) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    std::fs::write(sent.path().join("plan.bin"), &content).unwrap();
-    let terminal = Hosted::receive(&desks.sidecall, &number, received.path())?;
-    let call = desks.alice.phone.call(carol.number());
-    let _there = lab::scenario::answer(&carol, SOON)?;
-    desks.alice.browser.sees("Carol")?;
-    desks.alice.browser.send(&sent.path().join("plan.bin"))?;
-    assert_eq!(terminal.wait_for("saved", 1, Duration::from_secs(60)).len(), 1, "{:?}", terminal.all());
-    assert!(std::fs::read(received.path().join("plan.bin")).unwrap() == content);
-    call.hang_up();
-    desks.alice.sees_the_end()
+    desks.send_file().unwrap_or_else(|problem| panic!("{kind}: {problem}\n{}", desks.log()));
 }
 
 lab::on_both_pbxs! {

@@ -28,7 +28,7 @@ pub(crate) fn run(bill: &Bill, show: &mut Show) -> Result<(), Interrupted> {
     let Some(kind) = bill.browsers() else { return Ok(()) };
     show.step(&format!("two people with browsers beside their phones on {kind}\n"));
     let watched = guard(|| {
-        Desks::open(kind)?.run()?;
+        Desks::open(kind)?.share()?;
         Ok(Watched { behaviour: BROWSERS, title: TITLE, near: kind.word(), remote: None, ok: true })
     });
     go_on()?;

@@ -1,16 +1,27 @@
-//! Two people, each at a phone and a browser: what their pages show while their phones talk.
+//! Two people, each at a phone and a browser: what their pages show while their phones talk, and what one of them sends to a
+//! terminal.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::scenario::{Step, expect, sound_both_ways};
+use sha2::{Digest, Sha256};
+
+use crate::process::folder;
+use crate::scenario::{Step, answer, expect, sound_both_ways};
 use crate::sidecall::browser::Browser;
+use crate::sidecall::clients::Hosted;
 use crate::sidecall::domain;
-use crate::{Call, Kind, Pbx, PbxConfig, Phone, Result, Sidecall};
+use crate::{Call, Kind, LabError, Pbx, PbxConfig, Phone, Result, Sidecall};
 
 /// How long a phone may take.
 const SOON: Duration = Duration::from_secs(20);
 /// Pictures of a camera that count as seen.
 const FRAMES: u64 = 10;
+/// The file that a page sends, and its size in bytes.
+const FILE: (&str, u32) = ("plan.bin", 3_000_000);
+/// How long it may take to a terminal.
+const TRANSFER: Duration = Duration::from_secs(60);
 
 /// Somebody with a phone, and a browser beside it.
 #[derive(Debug)]
@@ -99,14 +110,50 @@ impl Desks {
     }
 
     /// A call from Alice to Bob, with everything that their browsers add to it.
-    pub fn run(&self) -> Step<()> {
+    pub fn share(&self) -> Step<()> {
         let [call, _there] = self.alice.call(&self.bob, self.bob.phone.number())?;
         self.alice.share_with(&self.bob)?;
         self.alice.hang_up(&self.bob, &call)
+    }
+
+    /// A call from Alice to Carol, whose terminal saves the file that Alice's page sends. The digest of what it saved must be
+    /// that of what was sent.
+    pub fn send_file(&self) -> Step<()> {
+        let (number, carol) = self.carol()?;
+        let (outbox, inbox) = (folder("outbox-")?, folder("inbox-")?);
+        let (name, size) = FILE;
+        let [sent, saved] = [&outbox, &inbox].map(|folder| folder.path().join(name));
+        let content: Vec<u8> = (0..size).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        fs::write(&sent, content).map_err(LabError::io("the file to send"))?;
+        let terminal = Hosted::receive(&self.sidecall, &number, inbox.path())?;
+        let call = self.alice.phone.call(carol.number());
+        let _there = answer(&carol, SOON)?;
+        self.alice.browser.sees("Carol")?;
+        self.alice.browser.send(&sent)?;
+        let is_saved = terminal.wait_for("saved", 1, TRANSFER).len() == 1;
+        expect(is_saved, format!("Carol's terminal doesn't save the file; log: {:?}", terminal.all()))?;
+        let (sent, saved) = (digest(&sent)?, digest(&saved)?);
+        expect(sent == saved, format!("Carol's terminal saved a file with the digest {saved}; Alice's has {sent}"))?;
+        call.hang_up();
+        self.alice.sees_the_end()
+    }
+
+    /// The number of Carol, who has no browser, and her phone.
+    pub fn carol(&self) -> Step<(String, Phone)> {
+        let extension = self.pbx.config().plan.extension(2);
+        let number = format!("{extension};phone-context={}", domain(&self.pbx));
+        self.sidecall.number(&number, "Carol", true);
+        Ok((number, Phone::register(self.pbx.sip(), &extension)?))
     }
 
     /// What everything logged, for a test that fails.
     pub fn log(&self) -> String {
         format!("{:#?}\n{}\n{}", self.sidecall.calls(), self.sidecall.log(), self.pbx.log())
     }
+}
+
+/// The SHA-256 digest of a file, in hexadecimal.
+fn digest(file: &Path) -> Result<String> {
+    let content = fs::read(file).map_err(LabError::io(file.display().to_string()))?;
+    Ok(hex::encode(Sha256::digest(content)))
 }
