@@ -62,7 +62,8 @@ and back if both are here (about eleven minutes), else between two Asterisks (ab
                      title, near and far (PBXs; far is null where there is one), ok; if it isn't, problems or
                      skipped; and more that belongs to the kind of play
 
-If Chromium is installed (Debian's package chromium), the last play is a call with two browsers beside it.
+If Chromium is installed (Debian's package chromium), the last plays have browsers: two beside a call, and one that
+sends a file to a terminal.
 
 With --keep it also prints two links to the browser client. Open each in a browser on this machine, the second in a
 private window; Enter makes a call between their phones, and hangs up.

@@ -1,10 +1,12 @@
 //! What is played, where, and for about how long.
 
 use std::fmt;
+use std::iter::repeat_n;
 
 use lab::Kind;
 use lab::scenario::between::{DOMAIN_SCENARIOS, DomainScenario};
 use lab::scenario::calls::{CALL_SCENARIOS, CallScenario};
+use lab::scenario::desks::DESK_SCENARIOS;
 use lab::scenario::transfers::{TRANSFERS, Transfer};
 
 /// All of them.
@@ -21,7 +23,7 @@ const SHOWN: [(&str, &str); 6] = [
     ("conference of three", "B13"),
 ];
 
-/// The behaviour that two browsers beside a call show.
+/// The behaviour that browsers beside a call show.
 pub(crate) const BROWSERS: &str = "B7";
 
 /// Lines of progress on one PBX, between two organisations, for transfers, and for browsers.
@@ -65,7 +67,7 @@ pub(crate) struct Wish {
     pub(crate) all_pairs: bool,
     /// Only these; empty: all.
     pub(crate) behaviours: Vec<&'static str>,
-    /// There is a browser for two people beside a call.
+    /// There is a browser for people beside a call.
     pub(crate) browser: bool,
 }
 
@@ -166,7 +168,8 @@ impl Bill {
             let on = self.nears().into_iter().filter(|kind| transfer.only.is_none_or(|only| only == *kind));
             on.map(move |kind| (behaviour, Place::On(kind)))
         });
-        let browsers = self.browsers().map(|kind| (BROWSERS, Place::On(kind)));
+        let browsers =
+            self.browsers().into_iter().flat_map(|kind| repeat_n((BROWSERS, Place::On(kind)), DESK_SCENARIOS.len()));
         alone.chain(between).chain(transfers).chain(browsers).collect()
     }
 
@@ -206,7 +209,7 @@ impl Bill {
         let alone = 8 + 7 * self.scenarios().len() + 8 * b12;
         let between = self.pairs().into_iter().map(|pair| 15 + 7 * self.between(pair).len() + 10 * b12);
         let transfers = self.nears().len() * 8 * self.transfers().len();
-        let browsers = if self.browsers().is_some() { 30 } else { 0 };
+        let browsers = if self.browsers().is_some() { 20 + 10 * DESK_SCENARIOS.len() } else { 0 };
         let seconds = self.alone().len() * alone + between.sum::<usize>() + transfers + browsers;
         if seconds < 90 {
             format!("{} seconds", seconds.div_ceil(10) * 10)

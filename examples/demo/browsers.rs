@@ -1,14 +1,12 @@
-//! The last play: two people on the phone, each with a browser beside it.
+//! The last plays: people on the phone with browsers beside it, and one with a terminal.
 
 use serde::Serialize;
 
 use crate::bill::{BROWSERS, Bill, Place};
 use crate::show::Show;
-use crate::trouble::guard;
+use crate::trouble::Venue;
 use crate::{Interrupted, go_on, text};
-use lab::scenario::desks::Desks;
-
-const TITLE: &str = "Two browsers beside a call show each other's names, camera, screen and messages";
+use lab::scenario::desks::{DESK_SCENARIOS, Desks};
 
 /// It was played to its end: one line of `--json`.
 #[derive(Debug, Serialize)]
@@ -26,12 +24,20 @@ pub(crate) fn run(bill: &Bill, show: &mut Show) -> Result<(), Interrupted> {
         show.words(text::without_browser);
     }
     let Some(kind) = bill.browsers() else { return Ok(()) };
-    show.step(&format!("two people with browsers beside their phones on {kind}\n"));
-    let watched = guard(|| {
-        Desks::open(kind)?.share()?;
-        Ok(Watched { behaviour: BROWSERS, title: TITLE, near: kind.word(), remote: None, ok: true })
-    });
-    go_on()?;
-    show.played((BROWSERS, Place::On(kind)), TITLE, watched, |watched| watched.ok, |_| text::browsers(TITLE));
+    show.step(&format!("two people with browsers beside their phones on {kind}, and one with a terminal\n"));
+    let mut desks = Venue::new();
+    for scenario in DESK_SCENARIOS {
+        let title = scenario.title;
+        let watched = desks.run(
+            || Ok(Desks::open(kind)?),
+            |open| {
+                (scenario.run)(open)?;
+                Ok(Watched { behaviour: BROWSERS, title, near: kind.word(), remote: None, ok: true })
+            },
+            |watched| watched.ok,
+        );
+        go_on()?;
+        show.played((BROWSERS, Place::On(kind)), title, watched, |watched| watched.ok, |_| text::browsers(scenario));
+    }
     Ok(())
 }

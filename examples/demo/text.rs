@@ -6,6 +6,7 @@ use crate::two_domains::{Observed, OnWire};
 use crate::voice::{Compared, Heard};
 use lab::Domains;
 use lab::scenario::calls::{ALICE, Arrives, BOB, CAROL, CallScenario, DAVE, ERIN, FRANK, Form, Person};
+use lab::scenario::desks::DeskScenario;
 use lab::scenario::report::Report;
 use lab::scenario::site::{CallResult, Site};
 use lab::scenario::transfers::Transfer;
@@ -197,16 +198,16 @@ pub(crate) fn transfer(behaviour: &str, transfer: &Transfer, row: &[Cell]) {
     }
 }
 
-/// The play with two browsers, which went well.
-pub(crate) fn browsers(title: &str) {
-    println!("{BROWSERS:4} {title}");
-    println!("     Alice calls Bob; Bob watches her camera, and she his screen; both write; both pages show the end");
+/// A play with browsers, which went well.
+pub(crate) fn browsers(scenario: &DeskScenario) {
+    println!("{BROWSERS:4} {}", scenario.title);
+    println!("     {}", scenario.summary);
     println!("     {}\n", verdict(true));
 }
 
-/// It is left out.
+/// They are left out.
 pub(crate) fn without_browser() {
-    println!("Two browsers beside a call are left out: Chromium (Debian's package chromium) isn't installed.\n");
+    println!("The plays with browsers are left out: Chromium (Debian's package chromium) isn't installed.\n");
 }
 
 fn one_of(kind: Kind) -> &'static str {

@@ -23,6 +23,30 @@ const FILE: (&str, u32) = ("plan.bin", 3_000_000);
 /// How long it may take to a terminal.
 const TRANSFER: Duration = Duration::from_secs(60);
 
+/// A call, and what passes beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct DeskScenario {
+    /// One line for a person.
+    pub title: &'static str,
+    /// The steps, in another line.
+    pub summary: &'static str,
+    pub run: fn(&Desks) -> Step<()>,
+}
+
+/// All of them.
+pub const DESK_SCENARIOS: &[DeskScenario] = &[
+    DeskScenario {
+        title: "Two browsers beside a call show each other's names, camera, screen and messages",
+        summary: "Alice calls Bob; Bob watches her camera, and she his screen; both write; both pages show the end",
+        run: Desks::share,
+    },
+    DeskScenario {
+        title: "A browser beside a call sends a file to a terminal",
+        summary: "Alice calls Carol, who has no browser; Carol's terminal saves what Alice's page sends; the digests are equal",
+        run: Desks::send_file,
+    },
+];
+
 /// Somebody with a phone, and a browser beside it.
 #[derive(Debug)]
 pub struct Desk {
