@@ -1,11 +1,13 @@
 // What a person does in the view of a call, on the page of a client or of a guest.
 import type { Client } from "../app/client.ts";
 import type { Source } from "../core/signal.ts";
+import type { Entry } from "../files/entries.ts";
 import { CaptureError } from "../media/capture.ts";
 import type { Preferences } from "../net/storage.ts";
 import type { CallEvents } from "./call.ts";
 import type { Context } from "./context.ts";
 import { confirm } from "./dialogs.ts";
+import { whyUnsent } from "./sharing.ts";
 
 /** The page that shows the call. */
 export interface Page {
@@ -24,9 +26,18 @@ export function callEvents(id: string, page: Page): CallEvents {
     again: (line) => page.client()?.texts.again(id, line),
     typing: () => page.client()?.texts.typing(id),
     toggle: (source) => void toggle(id, page, source),
-    share: (entries) => page.client()?.conversation(id)?.share(entries),
+    share: (entries) => shareFiles(id, page, entries),
     notice: (text) => page.toast(text),
   };
+}
+
+/** Offers files to everybody in the call that the page shows, or says why they are not sent. */
+export function shareFiles(id: string | undefined, page: Page, entries: readonly Entry[]): void {
+  if (entries.length === 0) return;
+  const [call, conversation] = [page.client()?.calls.get(id ?? ""), page.client()?.conversation(id ?? "")];
+  const why = whyUnsent(call, conversation !== undefined, page.context().t);
+  if (why !== undefined) page.toast(why);
+  else conversation?.share(entries);
 }
 
 async function toggle(call: string, page: Page, source: Source): Promise<void> {

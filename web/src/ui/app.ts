@@ -8,12 +8,13 @@ import { DeviceAccess } from "../net/access.ts";
 import { type Api, ApiError, type Device, type Failure } from "../net/api.ts";
 import { backoff } from "../core/backoff.ts";
 import { loadDevice, loadPreferences, type Preferences, saveDevice, savePreferences, type Storage } from "../net/storage.ts";
-import { callEvents } from "./actions.ts";
+import { callEvents, type Page, shareFiles } from "./actions.ts";
 import { CallView } from "./call.ts";
 import { Context } from "./context.ts";
 import { openDevices } from "./devices.ts";
 import { confirm } from "./dialogs.ts";
 import { attribute, h, setChildren, setText, show } from "./dom.ts";
+import { takeFiles } from "./drops.ts";
 import { showCode } from "./guests.ts";
 import { IdleView } from "./idle.ts";
 import { icon } from "./icons.ts";
@@ -49,6 +50,13 @@ export class App {
   #attempt = 0;
   /** What the browser offers where the client can be installed as an app. */
   #install: InstallPrompt | undefined;
+  readonly #page: Page = {
+    client: () => this.#client,
+    context: () => this.#context,
+    preferences: () => this.#preferences,
+    toast: (text) => this.#notices.toast(text),
+    back: () => this.#open(undefined),
+  };
 
   constructor(root: HTMLElement, api: Api, storage: Storage) {
     this.#root = root;
@@ -64,6 +72,7 @@ export class App {
       this.#install = event as InstallPrompt;
       this.#changed();
     });
+    takeFiles((entries) => shareFiles(this.#call?.id, this.#page, entries));
     everySecond((slept) => this.#second(slept));
   }
 
@@ -219,13 +228,7 @@ export class App {
   }
 
   #callView(id: string): CallView {
-    const events = callEvents(id, {
-      client: () => this.#client,
-      context: () => this.#context,
-      preferences: () => this.#preferences,
-      toast: (text) => this.#notices.toast(text),
-      back: () => this.#open(undefined),
-    });
+    const events = callEvents(id, this.#page);
     const guests = { invite: () => void this.#inviteGuest(id), dismiss: (guest: string) => void this.#dismissGuest(guest) };
     return new CallView(this.#context, { ...events, guests });
   }

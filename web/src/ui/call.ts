@@ -3,16 +3,18 @@ import type { Conversation } from "../app/conversation.ts";
 import type { Card } from "../core/card.ts";
 import { type Call, type Line, people, present } from "../core/calls.ts";
 import { duration } from "../core/format.ts";
-import { type InvitationKind, type Source, SOURCES } from "../core/signal.ts";
+import { type Source, SOURCES } from "../core/signal.ts";
 import { type Entry, fromList, fromTransfer } from "../files/entries.ts";
 import { canShareScreen } from "../media/capture.ts";
 import { ChatView } from "./chat.ts";
 import type { Context } from "./context.ts";
 import { initials } from "./context.ts";
 import { attribute, h, setText, show } from "./dom.ts";
+import { carriesFiles } from "./drops.ts";
 import { type GuestEvents, GuestsView } from "./guests.ts";
 import { icon, type IconName } from "./icons.ts";
 import { InvitationsView } from "./invitations.ts";
+import { type Shareable, takes } from "./sharing.ts";
 import { shown, StageView } from "./stage.ts";
 import { mediaStatus } from "./status.ts";
 import { TransfersView } from "./transfers.ts";
@@ -31,11 +33,6 @@ export interface CallEvents {
   /** On the page of a client. Guests have no guests of their own. */
   readonly guests?: GuestEvents;
 }
-
-type Shareable = Exclude<InvitationKind, "join">;
-
-/** What a peer's app must have declared for each kind. An app that declares nothing is tried. */
-const NEEDS: Record<Shareable, string> = { camera: "video", screen: "screen", microphone: "audio", files: "files" };
 
 export class CallView {
   readonly element: HTMLElement;
@@ -86,8 +83,8 @@ export class CallView {
     const side = h("div", { class: "side" }, this.#media, this.#verify, this.#guests?.element);
     const head = h("header", { class: "call-head" }, this.#back, this.#avatar, who, side);
     const left = h("div", { class: "left" }, head, this.#actions, this.#invitations.element, this.#stage.element);
-    this.element = h("main", { class: "call", "data-drop": t.dropHere }, left, this.#chat.element);
-    this.#takeDrops(events);
+    this.element = h("main", { class: "call" }, left, this.#chat.element);
+    this.#showDrags();
   }
 
   update(call: Call, conversation: Conversation | undefined, now: number): void {
@@ -102,6 +99,7 @@ export class CallView {
     attribute(this.element, "data-phase", call.phase);
     const live = conversation !== undefined && present(call).some((party) => party.address !== undefined);
     attribute(this.element, "data-live", live);
+    attribute(this.element, "data-drop", live && takes(call, "files") ? t.dropHere : undefined);
     show(this.#chat.element, live || call.lines.length > 0);
     show(this.#actions, live);
     show(this.#stage.element, live);
@@ -171,9 +169,8 @@ export class CallView {
   #updateActions(call: Call, conversation: Conversation | undefined): void {
     const { t } = this.#context;
     const stops: Record<Source, string> = { camera: t.stopCamera, screen: t.stopScreen, microphone: t.stopMicrophone };
-    const parties = present(call).filter(({ address }) => address !== undefined);
     for (const [kind, button] of this.#buttons) {
-      const able = parties.some(({ capabilities }) => capabilities.length === 0 || capabilities.includes(NEEDS[kind]));
+      const able = takes(call, kind);
       attribute(button, "disabled", !able);
       attribute(button, "title", able ? undefined : t.notOffered);
       const source = SOURCES.find((known) => known === kind);
@@ -185,21 +182,15 @@ export class CallView {
     show(this.#buttons.get("screen")!, canShareScreen());
   }
 
-  #takeDrops(events: CallEvents): void {
+  /** Says that files may be dropped while some are dragged over the view. The page takes them. */
+  #showDrags(): void {
     let depth = 0;
     const inside = (change: number) => {
       depth = change === 0 ? 0 : Math.max(0, depth + change);
       attribute(this.element, "data-dropping", depth > 0);
     };
-    const carries = (event: DragEvent) => event.dataTransfer?.types.includes("Files") === true;
-    this.element.addEventListener("dragenter", (event) => carries(event) && inside(1));
-    this.element.addEventListener("dragleave", (event) => carries(event) && inside(-1));
-    this.element.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
-    this.element.addEventListener("drop", (event) => {
-      if (!carries(event) || event.dataTransfer === null) return;
-      event.preventDefault();
-      inside(0);
-      void fromTransfer(event.dataTransfer).then(events.share);
-    });
+    this.element.addEventListener("dragenter", (event) => carriesFiles(event.dataTransfer) && inside(1));
+    this.element.addEventListener("dragleave", (event) => carriesFiles(event.dataTransfer) && inside(-1));
+    this.element.addEventListener("drop", (event) => carriesFiles(event.dataTransfer) && inside(0));
   }
 }

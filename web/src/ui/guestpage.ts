@@ -5,10 +5,11 @@ import { catalogue, pick } from "../core/locale/mod.ts";
 import { GuestAccess, loadPass, type Pass, savePass } from "../net/access.ts";
 import { type Api, ApiError } from "../net/api.ts";
 import { loadPreferences, type Preferences, Storage } from "../net/storage.ts";
-import { callEvents } from "./actions.ts";
+import { callEvents, type Page, shareFiles } from "./actions.ts";
 import { CallView } from "./call.ts";
 import { Context } from "./context.ts";
 import { attribute, h, setChildren, setText, show } from "./dom.ts";
+import { takeFiles } from "./drops.ts";
 import { icon } from "./icons.ts";
 import { type JoinFailure, JoinView } from "./join.ts";
 import { Notices } from "./notices.ts";
@@ -31,6 +32,13 @@ export class GuestPage {
   #client: Client | undefined;
   #call: { readonly id: string; readonly view: CallView } | undefined;
   #due: ReturnType<typeof setTimeout> | undefined;
+  readonly #page: Page = {
+    client: () => this.#client,
+    context: () => this.#context,
+    preferences: () => this.#preferences,
+    toast: (text) => this.#notices.toast(text),
+    back: () => this.#ask(),
+  };
 
   constructor(root: HTMLElement, api: Api) {
     const language = pick(this.#preferences.language, navigator.languages);
@@ -54,6 +62,7 @@ export class GuestPage {
       if (!document.hidden) this.#client?.retry();
       this.#draw();
     });
+    takeFiles((entries) => shareFiles(this.#call?.id, this.#page, entries));
     everySecond((slept) => {
       if (slept) this.#client?.networkChanged();
       this.#draw();
@@ -146,14 +155,7 @@ export class GuestPage {
   }
 
   #callView(id: string): CallView {
-    const events = callEvents(id, {
-      client: () => this.#client,
-      context: () => this.#context,
-      preferences: () => this.#preferences,
-      toast: (text) => this.#notices.toast(text),
-      back: () => this.#ask(),
-    });
-    return new CallView(this.#context, events);
+    return new CallView(this.#context, callEvents(id, this.#page));
   }
 
   #busy(): boolean {

@@ -27,6 +27,23 @@ async function digest(path: string): Promise<string> {
 
 export const picker = (someone: Someone, label: "Files" | "Folder") => someone.page.locator(`input[type=file][aria-label=${label}]`);
 
+/** Drops a small file on an element, or pastes it there. Whether the page takes it: else the browser does what it does with files. */
+export function bring(someone: Someone, how: "drop" | "paste", name: string, selector: string): Promise<boolean> {
+  return someone.page.evaluate(
+    ([how, name, selector]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(["a file"], name));
+      const init = { bubbles: true, cancelable: true };
+      const event =
+        how === "drop"
+          ? new DragEvent(how, { ...init, dataTransfer: transfer })
+          : new ClipboardEvent(how, { ...init, clipboardData: transfer });
+      return !document.querySelector(selector)!.dispatchEvent(event);
+    },
+    [how, name, selector] as const,
+  );
+}
+
 /** Saves a received file: the last one, or that of a button. */
 export async function save(someone: Someone, button?: Locator): Promise<{ name: string; sha256: string }> {
   const download = someone.page.waitForEvent("download");

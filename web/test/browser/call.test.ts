@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import jsQR from "jsqr";
+import { bring } from "./bytes.ts";
 import { Someone, takeOver } from "./people.ts";
 import { scene } from "./scene.ts";
 
@@ -40,6 +41,26 @@ test("a missed call is in the list", { timeout: 60_000 }, async () => {
   node.missed("c1", ALICE, BOB);
   await bob.sees("Missed call");
   await alice.sees("No answer");
+});
+
+test("files that nobody can take are not sent, and the page says why", { timeout: 60_000 }, async () => {
+  const toasts = alice.page.locator(".toasts");
+  const says = async (why: string) => {
+    for (const how of ["drop", "paste"] as const) {
+      assert.ok(await bring(alice, how, "plan.txt", "body"), `the ${how} is left to the browser`);
+      await toasts.getByText(why).waitFor();
+      await toasts.evaluate((element) => element.replaceChildren());
+    }
+    assert.equal(await alice.page.locator("main[data-drop]").count(), 0);
+  };
+  await says("Not sent: there is no call.");
+  node.ring("c1", ALICE, BOB);
+  await alice.sees("Calling…");
+  await says("Not sent: the call is not answered yet.");
+  node.missed("c1", ALICE, BOB);
+  await alice.sees("No answer");
+  await says("Not sent: the call is over.");
+  assert.deepEqual(node.posted, []);
 });
 
 test("chat arrives, with links and its state", { timeout: 60_000 }, async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, test } from "node:test";
-import { MB, picker, save, write } from "./bytes.ts";
+import { bring, MB, picker, save, write } from "./bytes.ts";
 import { type Someone, until } from "./people.ts";
 import { scene } from "./scene.ts";
 
@@ -145,16 +145,11 @@ test("files that are not wanted are not sent, and the sender may change its mind
 });
 
 test("files can be dropped and pasted", { timeout: 60_000 }, async () => {
-  for (const type of ["drop", "paste"]) {
-    await alice.page.evaluate((type) => {
-      const transfer = new DataTransfer();
-      transfer.items.add(new File(["dropped"], `${type}.txt`));
-      const target = document.querySelector(type === "drop" ? "main.call" : "textarea")!;
-      const event = type === "drop" ? new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }) : new ClipboardEvent(type, { clipboardData: transfer, bubbles: true, cancelable: true });
-      target.dispatchEvent(event);
-    }, type);
-    await bob.sees(`“${type}.txt”`);
+  const places = [["drop", "main.call"], ["paste", "textarea"], ["drop", "header.bar"], ["paste", "body"]] as const;
+  for (const [n, [how, place]] of places.entries()) {
+    assert.ok(await bring(alice, how, `${n}.txt`, place));
+    await bob.sees(`“${n}.txt”`);
     await bob.click("Accept");
-    await bob.page.locator(".bubble.files", { hasText: `${type}.txt` }).waitFor();
+    await bob.page.locator(".bubble.files", { hasText: `${n}.txt` }).waitFor();
   }
 });

@@ -145,6 +145,12 @@ export const de: Catalogue = {
   dismiss: "Ausblenden",
   more: "Mehr zeigen",
   notHere: "Nicht mehr auf diesem Gerät",
+  unsentNoCall: "Nicht gesendet: Es gibt gerade keinen Anruf. Fügen Sie die Dateien während eines Anrufs noch einmal hinzu.",
+  unsentRinging: "Nicht gesendet: Der Anruf ist noch nicht angenommen. Fügen Sie die Dateien noch einmal hinzu, sobald Sie sprechen.",
+  unsentOver: "Nicht gesendet: Der Anruf ist beendet. Rufen Sie noch einmal an, und fügen Sie die Dateien dann hinzu.",
+  unsentNoApp:
+    "Nicht gesendet: Niemand sonst in diesem Anruf hat eine App, die Dateien annimmt. Bitten Sie Ihr Gegenüber, sidecall im Browser zu öffnen, oder laden Sie es als Gast ein.",
+  unsentEarly: "Nicht gesendet: Diese Seite ist noch nicht bereit. Versuchen Sie es gleich noch einmal.",
   preview: "Vorschau",
   showPreview: "Vorschau zeigen",
   defaultDevice: "Standard",

@@ -154,6 +154,12 @@ export const en = {
   dismiss: "Dismiss",
   more: "Show more",
   notHere: "No longer on this device",
+  unsentNoCall: "Not sent: there is no call. Add the files again during a call.",
+  unsentRinging: "Not sent: the call is not answered yet. Add the files again once you talk.",
+  unsentOver: "Not sent: the call is over. Call again, and add the files then.",
+  unsentNoApp:
+    "Not sent: nobody else in this call has an app that takes files. Ask them to open sidecall in a browser, or invite them as a guest.",
+  unsentEarly: "Not sent: this page is not ready yet. Try again in a moment.",
   // Settings
   preview: "Preview",
   showPreview: "Show preview",
