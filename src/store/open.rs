@@ -17,7 +17,7 @@ use super::{Store, StoreError};
 const BUSY: Duration = Duration::from_secs(1);
 /// How long a read waits for a connection. A decision after the hold is useless.
 const ACQUIRE: Duration = Duration::from_millis(250);
-/// Factor for the first connection: the disk may be busy at startup.
+/// Factor for opening all of them: the disk may be busy at startup.
 const OPENING: u32 = 40;
 /// Number of connections for reads.
 const READERS: u32 = 3;
@@ -43,20 +43,24 @@ impl Store {
         let connection = single.acquire().await.map_err(|e| failed(e.to_string()))?.detach();
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .min_connections(1)
+            .min_connections(READERS)
             .acquire_timeout(ACQUIRE)
             .idle_timeout(None)
             .max_lifetime(None)
             // Testing would cost a round trip to the connection's thread for each read.
             .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true).optimize_on_close(false, None));
-        for attempt in 1.. {
+        // A read has no time to open a connection on a busy disk, so all are opened here, and stay open.
+        let mut readers = Vec::new();
+        let mut attempts = 0..OPENING;
+        while readers.len() < READERS as usize {
             match pool.acquire().await {
-                Ok(_) => break,
-                Err(sqlx::Error::PoolTimedOut) if attempt < OPENING => {}
+                Ok(reader) => readers.push(reader),
+                Err(sqlx::Error::PoolTimedOut) if attempts.next().is_some() => {}
                 Err(error) => return Err(failed(error.to_string())),
             }
         }
+        drop(readers);
         let file = Opened::at(path).map_err(|e| failed(e.to_string()))?.into();
         Ok(Store { pool, writer: Writer::start(connection), file })
     }
@@ -68,4 +72,16 @@ pub(super) fn create(path: &Path) -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{READERS, Store};
+
+    #[tokio::test]
+    async fn all_connections_for_reads_are_open_before_the_first_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+        assert_eq!((store.pool.size(), store.pool.num_idle()), (READERS, READERS as usize));
+    }
 }
