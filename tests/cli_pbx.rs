@@ -6,8 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use lab::net::ports;
+use lab::pbx::installed;
 use lab::sidecall::{PBX, Sidecall, SidecallConfig, binary};
-use lab::{Calls, Kind, Pbx, PbxConfig, Phone};
+use lab::{Calls, Installed, Kind, Pbx, PbxConfig, Phone};
 use serde_json::Value;
 
 fn start(kind: Kind, config: PbxConfig) -> Option<Pbx> {
@@ -118,6 +120,30 @@ fn doctor_finds_what_is_wrong(kind: Kind) {
     let dead = Doctor::asked(silent.dir());
     assert!(!dead.fine);
     dead.says("problem", &pbx.event_addr().to_string());
+}
+
+/// With the README's commands for one PBX, which has no packet trunk.
+fn doctor_is_content_with_what_install_sh_makes(kind: Kind) {
+    let Some(pbx) = start(kind, PbxConfig { snippets: false, ..PbxConfig::default() }) else { return };
+    installed::without_packet_trunk(&pbx).unwrap();
+    let contexts: &[&str] = match kind {
+        Kind::Asterisk => &["--phones", "from-internal", "--trunks", "from-trunk"],
+        Kind::FreeSwitch => &[],
+    };
+    let made = Installed::beside(&pbx, contexts).unwrap();
+    if kind == Kind::Asterisk {
+        let in_front = [("from-internal", "sidecall-phones"), ("from-trunk", "sidecall-trunks")];
+        installed::lead_calls(&pbx, &in_front).unwrap();
+    }
+    installed::reload(&pbx);
+    let sidecall = made.start(ports::local()).unwrap();
+    close(sidecall.dir());
+    let doctor = Doctor::asked(sidecall.dir());
+    assert!(doctor.fine, "{:#}", doctor.report);
+    for text in ["from phones are announced in", "from trunks are announced in", "enrol browsers by dialling, in"] {
+        doctor.says("ok", text);
+    }
+    doctor.says("ok", "there is no packet trunk");
 }
 
 fn doctor_misses_the_snippet(kind: Kind) {
@@ -245,6 +271,17 @@ fn asterisk_doctor() {
 #[test]
 fn freeswitch_doctor() {
     doctor_finds_what_is_wrong(Kind::FreeSwitch);
+}
+
+#[test]
+fn asterisk_installed() {
+    doctor_is_content_with_what_install_sh_makes(Kind::Asterisk);
+}
+
+#[lab::needs_freeswitch]
+#[test]
+fn freeswitch_installed() {
+    doctor_is_content_with_what_install_sh_makes(Kind::FreeSwitch);
 }
 
 #[test]

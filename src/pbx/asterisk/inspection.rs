@@ -34,6 +34,14 @@ const ENTRIES: &[&str] = &[
     "sidecall-enrol",
 ];
 
+/// The contexts that an application leads to, by its arguments: `CONTEXT,s,1` of `Goto` and `Gosub`, and
+/// `CONDITION?CONTEXT,s,1:CONTEXT,s,1` of `GotoIf` and `GosubIf` (`pbx_builtin_gotoif`, `gosubif_exec`).
+fn targets(arguments: &str) -> impl Iterator<Item = &str> {
+    let branches = arguments.rsplit_once('?').map(|(_, branches)| branches.split(':'));
+    let labels = std::iter::once(arguments).chain(branches.into_iter().flatten());
+    labels.filter_map(|label| Some(label.split_once(',')?.0))
+}
+
 impl AsteriskInspection {
     pub(super) async fn connect(endpoint: &AsteriskEndpoint) -> Result<AsteriskInspection, PbxError> {
         let options = endpoint.options()?;
@@ -85,14 +93,16 @@ impl Inspection for AsteriskInspection {
                 dialplan.enrolling.push(context.into_owned());
                 continue;
             }
-            let contexts = match data.split_once(',').map(|(entry, _)| entry) {
-                Some("sidecall-originating") => &mut dialplan.originating,
-                Some("sidecall-terminating") => &mut dialplan.terminating,
-                Some("sidecall-attendant") => &mut dialplan.attendants,
-                Some("sidecall-out") => &mut dialplan.outgoing,
-                _ => continue,
-            };
-            contexts.push(context.into_owned());
+            for target in targets(&data) {
+                let contexts = match target {
+                    "sidecall-originating" => &mut dialplan.originating,
+                    "sidecall-terminating" => &mut dialplan.terminating,
+                    "sidecall-attendant" => &mut dialplan.attendants,
+                    "sidecall-out" => &mut dialplan.outgoing,
+                    _ => continue,
+                };
+                contexts.push(context.clone().into_owned());
+            }
         }
         let Dialplan { originating, terminating, attendants, outgoing, enrolling, .. } = &mut dialplan;
         for contexts in [originating, terminating, attendants, outgoing, enrolling] {
@@ -153,5 +163,21 @@ impl Inspection for AsteriskInspection {
     async fn channelvars(&self) -> Result<bool, PbxError> {
         let channels = self.client.list(Action::core_show_channels()).await?;
         Ok(channels.iter().any(|channel| channel.get("ChanVariable").is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::targets;
+
+    #[test]
+    fn a_context_is_named_by_a_jump_and_by_a_condition() {
+        let context = |arguments| targets(arguments).last();
+        assert_eq!(context("sidecall-out,s,1(60,tT)"), Some("sidecall-out"));
+        let installed = r#"$["${CHANNEL(channeltype)}" != "Message"]?sidecall-originating,s,1"#;
+        assert_eq!(context(installed), Some("sidecall-originating"));
+        assert!(targets("$[1]?own,s,1:sidecall-out,s,1(60)").any(|name| name == "sidecall-out"));
+        assert_eq!(context("next"), None);
+        assert_eq!(context(""), None);
     }
 }

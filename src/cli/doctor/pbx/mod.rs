@@ -40,11 +40,12 @@ pub(super) async fn check(
     let dialplan = probe.dialplan().await?;
     let settings = probe.settings(config).await?;
     emergency::check(pbx, &settings, extensions, &probe.about, probe.report)?;
-    if let Some(dialplan) = dialplan {
-        enrolment::check(config, pbx.kind, &dialplan, &settings, &probe.about, probe.report)?;
+    if let Some(dialplan) = &dialplan {
+        enrolment::check(config, pbx.kind, dialplan, &settings, &probe.about, probe.report)?;
     }
     probe.attached(status).await?;
-    probe.trunk(trunk, settings.trunk.as_deref()).await?;
+    let uses = dialplan.is_none_or(|dialplan| !dialplan.outgoing.is_empty());
+    probe.trunk(trunk, settings.trunk.as_deref(), uses).await?;
     probe.messaging().await?;
     probe.clock().await
 }

@@ -277,7 +277,14 @@ impl PbxProbe<'_> {
         }
     }
 
-    pub(super) async fn trunk(&mut self, named: Option<TrunkName>, of_snippet: Option<&str>) -> anyhow::Result<()> {
+    /// Checks the packet trunk. The one that the snippet names as installed needn't exist while no route `uses` it.
+    pub(super) async fn trunk(
+        &mut self,
+        named: Option<TrunkName>,
+        of_snippet: Option<&str>,
+        uses: bool,
+    ) -> anyhow::Result<()> {
+        let needed = named.is_some() || uses;
         let whose = if named.is_some() { "node.routing" } else { "the snippet" };
         let Some(name) = named.or_else(|| of_snippet.and_then(|name| name.parse().ok())) else {
             return self.report.warning(
@@ -297,6 +304,9 @@ impl PbxProbe<'_> {
                 format!("the packet trunk {name} is there and doesn't answer ({})", state.trim()),
                 "calls take the PSTN meanwhile; look at its address and at the far end",
             ),
+            Ok(Trunk::Missing) if !needed => {
+                self.report.ok(&self.about, "there is no packet trunk, which only calls to other organisations need")
+            }
             Ok(Trunk::Missing) => self.report.problem(
                 &self.about,
                 format!("there is no {kind} {name}, which {whose} names"),
