@@ -69,6 +69,10 @@ pub enum MessageBody {
         /// The client of the guest who sent it, as the node knows it; absent if no guest did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         guest: Option<ClientId>,
+        /// The `peer.address` of the party who sent it. A client of that number has shown its token to the node. Absent if
+        /// the node doesn't know who sent it: then it may be from anybody who has your address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sender: Option<Address>,
     },
 }
 

@@ -86,7 +86,7 @@ mod tests {
 
     fn message(id: &str, length: usize) -> Message {
         let content = serde_json::Map::from_iter([("text".to_owned(), "x".repeat(length).into())]);
-        let body = MessageBody::Message { content, guest: None };
+        let body = MessageBody::Message { content, guest: None, sender: None };
         Message { id: id.to_owned(), call: "0199-1".parse().unwrap(), body }
     }
 

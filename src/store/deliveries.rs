@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use super::error::legible;
 use super::record::{self, MessageRecord};
 use super::{Store, StoreError};
-use crate::contract::{ClientForm, DeliveryView, Message, MessageBody};
+use crate::contract::{ClientForm, DeliveryView, Message, MessageBody, PeerClient};
 use crate::core::base::name::{CallId, ClientId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
@@ -103,6 +103,27 @@ impl Store {
             sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM deliveries WHERE call = $1 AND state = 'pending'");
         let count = query.bind(call.to_string()).fetch_one(&self.pool).await?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// How a number's clients were last told of another number and its client in a call.
+    pub async fn told_of(
+        &self,
+        call: &CallId,
+        number: &Number,
+        other: &Number,
+    ) -> Result<Option<PeerClient>, StoreError> {
+        let query = sqlx::query(
+            "SELECT number, other, client, form, body, attempts, created FROM deliveries
+             WHERE kind = 'peer' AND call = $1 AND number = $2 AND other = $3 AND other <> number
+             ORDER BY id DESC LIMIT 1",
+        );
+        let query = query.bind(call.to_string()).bind(number.to_string()).bind(other.to_string());
+        let row = query.fetch_optional(&self.pool).await?;
+        let told = row.and_then(|row| legible(read(&row))).transpose()?;
+        Ok(told.and_then(|delivery| match delivery.message.body {
+            MessageBody::Peer { peer, .. } => Some(peer),
+            _ => None,
+        }))
     }
 
     /// Size of the stored message contents of each call, in bytes.

@@ -124,7 +124,7 @@ async fn pages_of_other_origins_may_post_here_and_nowhere_else() {
     };
     let allowed = preflight(&address).send().await.unwrap();
     assert_eq!(allowed.headers()["access-control-allow-origin"], "*");
-    assert_eq!(allowed.headers()["access-control-allow-headers"], "content-type");
+    assert_eq!(allowed.headers()["access-control-allow-headers"], "authorization,content-type");
     let posted = node.http.post(&address).json(&json!({})).send().await.unwrap();
     assert_eq!(posted.headers()["access-control-allow-origin"], "*");
     let elsewhere = preflight(&node.url("/v1/calls")).send().await.unwrap();

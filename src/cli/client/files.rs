@@ -10,7 +10,7 @@ use crate::media::signal::parse_signal;
 impl Client {
     /// Takes what another device says about files. Returns false if the message is something else.
     pub(super) fn signalled(&mut self, message: &Message) -> anyhow::Result<bool> {
-        let (Some(files), MessageBody::Message { content, guest }) = (&mut self.files, &message.body) else {
+        let (Some(files), MessageBody::Message { content, guest, .. }) = (&mut self.files, &message.body) else {
             return Ok(false);
         };
         let Some(signal) = parse_signal(content) else { return Ok(false) };

@@ -72,7 +72,7 @@ impl Show {
                 };
                 say(&format!("{}: {what}", who(&person(identity))))
             }
-            MessageBody::Message { content, guest } => {
+            MessageBody::Message { content, guest, sender: _ } => {
                 let otherwise = if guest.is_some() { "a guest of yours" } else { "somebody of this call" };
                 say(&format!("{}: {}", who(otherwise), content_text(content)))
             }

@@ -182,6 +182,16 @@ impl Authenticator {
         client.ok_or_else(|| self.logins.failed(source, Problem::unauthorized()))
     }
 
+    /// The number of the client whose token a request shows. Where nobody needs a token, any other counts as none.
+    pub(super) async fn client_number(&self, parts: &Parts) -> Result<Option<Number>, Problem> {
+        match self.identify(parts).await {
+            Ok(Identity::Client { number, .. }) => Ok(Some(number)),
+            Ok(_) => Ok(None),
+            Err(problem) if [401, 429].contains(&problem.status) => Ok(None),
+            Err(problem) => Err(problem),
+        }
+    }
+
     /// The hash of a code that can enrol a device. Every other code gets the same answer, and counts as a failed login.
     pub(super) async fn check_code(&self, source: &LoginSource, code: &str) -> Result<[u8; 32], Problem> {
         let code = code.parse::<EnrolmentCode>().map_err(|_| self.refuse_code(source))?;

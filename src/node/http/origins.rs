@@ -63,12 +63,13 @@ impl ClientOrigins {
     }
 }
 
-/// For call-scoped addresses, which pages of other organisations' nodes post to.
+/// For call-scoped addresses, which pages of other organisations' nodes post to. A page that shows a client's token has it
+/// from the client: browsers add none by themselves.
 pub(super) fn any() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([CONTENT_TYPE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
         .expose_headers([RETRY_AFTER])
         .max_age(MAX_AGE)
 }

@@ -62,8 +62,8 @@ impl fmt::Display for SipText {
                 write_party(f, *role, number.as_ref(), name.as_deref())?;
                 write!(f, " at={}", at.0)
             }
-            // Guests write to hosted clients alone.
-            MessageBody::Message { content, guest: _ } => {
+            // Guests write to hosted clients alone. The sender is in the MESSAGE's From.
+            MessageBody::Message { content, guest: _, sender: _ } => {
                 let text = content.get("text").and_then(|text| text.as_str());
                 let json = serde_json::to_string(content).map_err(|_| fmt::Error)?;
                 write!(f, "{}{SEPARATOR}message id={id} call={call}", Plain(text.unwrap_or("A message")))?;
@@ -187,7 +187,8 @@ impl FromStr for SipText {
             },
             "message" => {
                 let content = serde_json::from_str(&values.text("content")?);
-                MessageBody::Message { content: content.map_err(|_| SipTextError::Value("content"))?, guest: None }
+                let content = content.map_err(|_| SipTextError::Value("content"))?;
+                MessageBody::Message { content, guest: None, sender: None }
             }
             _ => return Err(SipTextError::Kind),
         };

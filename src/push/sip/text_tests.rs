@@ -114,7 +114,7 @@ proptest! {
     #[test]
     fn contents_round_trip(text in "\\PC{0,60}") {
         let content = serde_json::json!({"text": text}).as_object().cloned().unwrap();
-        let body = MessageBody::Message { content, guest: None };
+        let body = MessageBody::Message { content, guest: None, sender: None };
         let message = Message { id: "1 2".to_owned(), call: "1".parse().unwrap(), body };
         let text = SipText(message.clone()).to_string();
         prop_assert!(harmless(&text), "{}", text);

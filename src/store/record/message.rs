@@ -48,6 +48,8 @@ enum BodyRecord {
         content: serde_json::Map<String, serde_json::Value>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         guest: Option<ClientId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sender: Option<Address>,
     },
 }
 
@@ -84,7 +86,7 @@ impl From<Message> for MessageRecord {
             },
             MessageBody::Ended { number } => BodyRecord::Ended { number },
             MessageBody::Missed { role, peer, at } => BodyRecord::Missed { role: role.into(), peer: peer.into(), at },
-            MessageBody::Message { content, guest } => BodyRecord::Message { content, guest },
+            MessageBody::Message { content, guest, sender } => BodyRecord::Message { content, guest, sender },
         };
         MessageRecord { id, call, body }
     }
@@ -102,7 +104,7 @@ impl From<MessageRecord> for Message {
             },
             BodyRecord::Ended { number } => MessageBody::Ended { number },
             BodyRecord::Missed { role, peer, at } => MessageBody::Missed { role: role.into(), peer: peer.into(), at },
-            BodyRecord::Message { content, guest } => MessageBody::Message { content, guest },
+            BodyRecord::Message { content, guest, sender } => MessageBody::Message { content, guest, sender },
         };
         Message { id, call, body }
     }

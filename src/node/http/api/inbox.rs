@@ -25,6 +25,7 @@ use crate::node::delivery::post_budget::{PostBudget, PostVerdict};
 use crate::node::delivery::{Deliveries, new_delivery, new_message};
 use crate::node::disclosure::inbox_token::InboxToken;
 use crate::node::disclosure::{CAPABILITIES_MAX, Disclosure};
+use crate::node::http::auth::Authenticator;
 use crate::node::http::disk_guard;
 use crate::node::http::extract::Body;
 use crate::node::http::problem::Problems;
@@ -75,6 +76,8 @@ struct Behind {
     pbx: PbxName,
     /// The client of the guest whose token it is. A guest writes to one client, and decides nothing about the call.
     guest: Option<ClientId>,
+    /// The address of the client that posts, as those behind the token were told of it, if its number has proved itself.
+    sender: Option<Address>,
 }
 
 /// Sends a message to the clients behind a call-scoped address.
@@ -89,17 +92,21 @@ struct Behind {
 ///
 /// With `"ephemeral": true` a message is not stored. It reaches only hosted clients that are connected now, and nobody
 /// acknowledges it. `peer` and `ended` can't be ephemeral.
-#[utoipa::path(post, path = "/a/{token}", tag = "addresses",
+///
+/// Nobody needs a token. A client of this node that shows its own is named: the message has `sender`, the address by which
+/// the receiver was told of that client's number in this call. Any other token counts as none. Show yours to no other node.
+#[utoipa::path(post, path = "/a/{token}", tag = "addresses", security((), ("bearer" = ["client"])),
     params(("token" = String, Path, description = "The token at the end of the address")),
     request_body(content = Object, description = "At most 64 kB"),
     responses((status = 202, body = Accepted), Problems,
         (status = 429, description = "Too many messages", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn post(
     State(api): State<Arc<InboxesApi>>,
+    State(auth): State<Arc<Authenticator>>,
     Path(token): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let result = take(&api, &token, request).await;
+    let result = take(&api, &auth, &token, request).await;
     api.metrics.inbox_post(match &result {
         Ok(_) => "accepted",
         Err(problem) if problem.status == 404 => "unknown",
@@ -110,7 +117,7 @@ pub(in crate::node) async fn post(
     result.map(|accepted| (StatusCode::ACCEPTED, Json(accepted)).into_response())
 }
 
-async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepted, Problem> {
+async fn take(api: &InboxesApi, auth: &Authenticator, token: &str, request: Request) -> Result<Accepted, Problem> {
     if let Some(guest) = api.live.guest(GuestAccess::ToGuest, token, now()) {
         return take_for_guest(api, token, &guest, request).await;
     }
@@ -123,9 +130,17 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
     // The client may be gone, and yet the body is read.
     let clients = api.disclosure.inbox_clients(&known.claim, &known.number).await?.len().max(1);
     spent(spending.take_bytes(bytes(clients), Instant::now()))?;
+    let (head, body) = request.into_parts();
+    // A guest is known by the address.
+    let from = if known.guest.is_none() { auth.client_number(&head).await? } else { None };
+    let request = Request::from_parts(head, body);
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
     let behind = behind(api, token).ok_or_else(nobody)?;
+    let behind = match from {
+        Some(from) => sent_by(api, behind, &from).await?,
+        None => behind,
+    };
     let is_ephemeral = is_ephemeral(&content)?;
     if behind.guest.is_some() && decides(&content) {
         return Err(Problem::invalid("type", "a guest can't say this: it would decide about the call"));
@@ -133,7 +148,8 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
     let clients = receivers(api, &behind, &content).await?;
     if is_ephemeral {
         // Only the clients that are connected get it.
-        let message = new_message(&behind.claim.call, Said::Message { content, guest: behind.guest });
+        let said = Said::Message { content, guest: behind.guest, sender: behind.sender };
+        let message = new_message(&behind.claim.call, said);
         return Ok(Accepted { clients: api.deliveries.send_ephemeral(&clients, &Frame::ephemeral(&message)) });
     }
     spent(spending.take_room(bytes(clients.len()), Instant::now()))?;
@@ -149,7 +165,7 @@ async fn take_for_guest(api: &InboxesApi, token: &str, guest: &Guest, request: R
     // The guest may have gone while the body was read.
     let guest = api.live.guest(GuestAccess::ToGuest, token, now()).ok_or_else(nobody)?;
     let is_ephemeral = is_ephemeral(&content)?;
-    let message = new_message(&guest.host.call, Said::Message { content, guest: None });
+    let message = new_message(&guest.host.call, Said::Message { content, guest: None, sender: None });
     if is_ephemeral {
         let clients = api.push.hub().send_ephemeral(&guest.client, &Frame::ephemeral(&message));
         return Ok(Accepted { clients: usize::from(clients) });
@@ -206,7 +222,10 @@ async fn keep(
     let accepted = Accepted { clients: clients.len() };
     let said = |client: &Binding| match &peer {
         Some(peer) => news(api, behind, peer, client),
-        None => Said::Message { content: content.clone(), guest: behind.guest.clone() },
+        None => {
+            let (guest, sender) = (behind.guest.clone(), behind.sender.clone());
+            Said::Message { content: content.clone(), guest, sender }
+        }
     };
     let deliveries = clients.iter().map(|client| delivery(behind, client, said(client))).collect::<Vec<_>>();
     api.store.add_deliveries(deliveries.clone()).await?;
@@ -326,8 +345,20 @@ fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
         let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
         let hidden = exchange.withholds(&claim.call, &other);
         let other = if hidden { Number::withheld(&claim.call) } else { other };
-        Some(Behind { claim, number, other, pbx, guest })
+        Some(Behind { claim, number, other, pbx, guest, sender: None })
     })
+}
+
+/// Names `from`, which has proved itself, as the sender: as those behind the token were told of it, by an address of this
+/// node's. They learn nothing that they were not told before.
+async fn sent_by(api: &InboxesApi, behind: Behind, from: &Number) -> Result<Behind, Problem> {
+    let call = &behind.claim.call;
+    let told = api.store.told_of(call, &behind.number, from).await?;
+    let tokens = api.disclosure.inbox_tokens();
+    let is_senders = |peer: &PeerClient| tokens.own(&peer.address).is_some_and(|token| tokens.is_for(&token, from));
+    let Some(peer) = told.filter(is_senders) else { return Ok(behind) };
+    let other = peer.number.unwrap_or_else(|| Number::withheld(call));
+    Ok(Behind { other, sender: Some(peer.address), ..behind })
 }
 
 /// For a person who opened the address: a page to send a text.

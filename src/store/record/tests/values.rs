@@ -291,14 +291,16 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
     let short = serde_json::Map::from_iter([("text".to_owned(), "hello".into())]);
     let own = Some(Box::new(bob.clone()));
     let peer = |role, peer, own, reply| MessageBody::Peer { role, peer, own, reply };
+    let said = |content, guest, sender| MessageBody::Message { content, guest, sender };
     let missed = |peer| MessageBody::Missed { role: Role::Second, peer, at: at(0) };
     vec![
         ("message-peer", message(peer(Role::First, nobody.clone(), None, None))),
         ("message-peer-own", message(peer(Role::Second, bob, own, None))),
         ("message-ended", message(MessageBody::Ended { number: some(BOB) })),
         ("message-ended-withheld", message(MessageBody::Ended { number: None })),
-        ("message-message", message(MessageBody::Message { content, guest: None })),
-        ("message-message-guest", message(MessageBody::Message { content: short, guest: some("0199-2") })),
+        ("message-message", message(said(content, None, None))),
+        ("message-message-guest", message(said(short.clone(), some("0199-2"), None))),
+        ("message-message-sender", message(said(short, None, some("https://node.example/a/token-5")))),
         ("message-missed", message(missed(PeerIdentity { number: some(ALICE), name: Some("Alice".to_owned()) }))),
         ("message-missed-withheld", message(missed(PeerIdentity::default()))),
         ("message-peer-reply", message(peer(Role::First, nobody, None, some("https://node.example/a/token-4")))),
