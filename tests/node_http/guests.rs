@@ -149,6 +149,18 @@ async fn a_guest_and_the_host_write_to_each_other() {
     stream.quiet().await;
 }
 
+/// It is the guest's address that counts.
+#[tokio::test]
+async fn a_guest_is_named_as_a_guest_whatever_token_comes_with_the_post() {
+    let mut host = host().await;
+    host.node.number(CAROL, json!({})).await;
+    let guest = host.guest(1).await;
+    let said = host.node.http.post(&guest.to_host).bearer_auth(credential(CAROL)).json(&json!({"n": 1}));
+    assert_eq!(answer(said).await.0, 202);
+    let message = host.stream.next().await;
+    assert_eq!((&message["guest"], message.get("sender")), (&json!(guest.id), None));
+}
+
 /// The host's other clients were not asked.
 #[tokio::test]
 async fn only_the_client_that_asked_hears_from_a_guest() {

@@ -37,6 +37,7 @@ mod restart;
 mod rests;
 mod revocation;
 mod ringing;
+mod senders;
 mod streams;
 mod support;
 mod timeline;
