@@ -130,6 +130,9 @@ fn several_peers_are_told_apart() {
     alice.types("/to 1 for the first one");
     assert_eq!(eve.event("message", 1)["content"]["text"], "for the last one");
     assert_eq!(bob.event("message", 1)["content"]["text"], "for the first one");
+    for told in [&bob, &eve] {
+        assert_eq!(told.event("message", 1)["sender"], told.event("peer", 1)["peer"]["address"]);
+    }
     alice.types("/quit");
     assert!(alice.has_ended());
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::contract::ImportReport;
+use crate::core::address::Address;
 use crate::core::base::root_cause::cause;
 
 /// Time limit for a request, except for imports.
@@ -107,6 +108,13 @@ impl Api {
         &self.token
     }
 
+    /// Whether an address is one of this node's own, so that a post there may show the token. Nobody else may see it.
+    pub(super) fn has(&self, address: &Address) -> bool {
+        let own = self.url(&["a", ""]);
+        let address = Url::parse(address.as_str());
+        address.is_ok_and(|address| address.origin() == own.origin() && address.path().starts_with(own.path()))
+    }
+
     /// The URL of a path. Each segment is percent-encoded.
     pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
@@ -173,5 +181,41 @@ impl Api {
 
     fn unreachable(&self, error: &reqwest::Error) -> ApiError {
         ApiError::Unreachable { node: self.base.to_string(), why: cause(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_for_the_nodes_own_addresses_alone() {
+        // Fails if a provider is already installed, which is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let shows = |node: &str, address: &str| {
+            let api = Api::new(node.parse().unwrap(), "token").unwrap();
+            api.has(&address.parse().unwrap())
+        };
+        for (node, address) in [
+            ("https://node.example", "https://node.example/a/x"),
+            ("https://node.example/", "https://node.example:443/a/x"),
+            ("https://node.example/sidecall", "https://node.example/sidecall/a/x"),
+            ("http://127.0.0.1:8600", "http://127.0.0.1:8600/a/x"),
+        ] {
+            assert!(shows(node, address), "{node} {address}");
+        }
+        for (node, address) in [
+            ("https://node.example", "https://other.example/a/x"),
+            ("https://node.example", "https://node.example.other.example/a/x"),
+            ("https://node.example", "https://node.example:8443/a/x"),
+            ("https://node.example", "https://node.example/other/a/x"),
+            ("https://node.example", "https://node.example/a/../other/x"),
+            ("https://node.example/sidecall", "https://node.example/a/x"),
+            ("https://127.0.0.1:8600", "http://127.0.0.1:8600/a/x"),
+            ("http://127.0.0.1:8600", "http://127.0.0.1:8601/a/x"),
+            ("https://node.example", "sip:bob@node.example"),
+        ] {
+            assert!(!shows(node, address), "{node} {address}");
+        }
     }
 }

@@ -89,7 +89,18 @@ impl Contacts {
         Some(self.known[at].label.clone())
     }
 
-    /// The sender of a message, which names only its call: the latest peer of that call, live ones first.
+    /// Who has sent a message in a call: the peer with the address that the node names. If it names none, the sender is
+    /// known only if nobody else is in the call.
+    pub(super) fn sender(&self, call: &CallId, address: Option<&Address>) -> Option<Label> {
+        let of_call = || self.known.iter().filter(|known| known.call == *call);
+        match address {
+            Some(address) => of_call().find(|known| known.address == *address).map(|known| known.label.clone()),
+            None if of_call().filter(|known| known.live).count() > 1 => None,
+            None => self.of(call),
+        }
+    }
+
+    /// The peer that a call is shown by: its latest one, live ones first.
     pub(super) fn of(&self, call: &CallId) -> Option<Label> {
         let of_call = || self.known.iter().rev().filter(|known| known.call == *call);
         of_call().find(|known| known.live).or_else(|| of_call().next()).map(|known| known.label.clone())
@@ -236,6 +247,24 @@ mod tests {
         assert!(peers.of(&call("z")).is_none());
         let again = peers.met(&call("a"), Role::First, &peer("+12125550101", None));
         assert_eq!(again.n, 2);
+    }
+
+    #[test]
+    fn in_a_conference_a_message_is_from_whom_the_node_names_or_from_nobody() {
+        let mut peers = Contacts::default();
+        let (bob, eve) = (peer("+12125550100", Some("Bob")), peer("+12125550101", Some("Eve")));
+        peers.met(&call("a"), Role::First, &bob);
+        let n = |peers: &Contacts, address: Option<&Address>| peers.sender(&call("a"), address).map(|label| label.n);
+        assert_eq!(n(&peers, None), Some(1));
+        peers.met(&call("a"), Role::First, &eve);
+        assert_eq!(
+            [Some(&bob.address), Some(&eve.address), None].map(|from| n(&peers, from)),
+            [Some(1), Some(2), None]
+        );
+        let unknown = "https://node.example/a/x".parse().ok();
+        assert_eq!((n(&peers, unknown.as_ref()), peers.sender(&call("b"), Some(&bob.address))), (None, None));
+        peers.ended(&call("a"), eve.number.as_ref());
+        assert_eq!([None, Some(&eve.address)].map(|from| n(&peers, from)), [Some(1), Some(2)]);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use super::file_news::{FileInput, FileOutput};
 use super::receive::Receiving;
 use super::sender::Words;
 use crate::contract::{Message, MessageBody, Notice, NoticeBody};
+use crate::core::address::Address;
 use crate::media::signal::parse_signal;
 
 impl Client {
     /// Takes what another device says about files. Returns false if the message is something else.
     pub(super) fn signalled(&mut self, message: &Message) -> anyhow::Result<bool> {
-        let (Some(files), MessageBody::Message { content, guest, .. }) = (&mut self.files, &message.body) else {
+        let (Some(files), MessageBody::Message { content, guest, sender }) = (&mut self.files, &message.body) else {
             return Ok(false);
         };
         let Some(signal) = parse_signal(content) else { return Ok(false) };
@@ -19,7 +20,7 @@ impl Client {
             return Ok(true);
         }
         let outputs = files.signal(&message.call, signal);
-        self.carry_out(outputs)?;
+        self.carry_out(outputs, sender.as_ref())?;
         Ok(true)
     }
 
@@ -36,13 +37,16 @@ impl Client {
     pub(super) async fn file_input(&mut self, input: FileInput) -> anyhow::Result<()> {
         let Some(files) = &mut self.files else { return Ok(()) };
         let outputs = files.input(input).await;
-        self.carry_out(outputs)
+        self.carry_out(outputs, None)
     }
 
-    fn carry_out(&mut self, outputs: Vec<FileOutput>) -> anyhow::Result<()> {
+    /// `sender` is the address of the party that caused this, if the node has named it.
+    fn carry_out(&mut self, outputs: Vec<FileOutput>, sender: Option<&Address>) -> anyhow::Result<()> {
         for output in outputs {
             match output {
-                FileOutput::Show { call, news } => self.show.files(&call, self.peers.of(&call).as_ref(), &news)?,
+                FileOutput::Show { call, news } => {
+                    self.show.files(&call, self.peers.sender(&call, sender).as_ref(), &news)?;
+                }
                 FileOutput::Post { call, address, content } => {
                     // A call whose other side is unknown has no session.
                     let Some(label) = self.peers.of(&call) else { continue };
@@ -61,7 +65,7 @@ impl Client {
     ) -> anyhow::Result<()> {
         let Some(files) = &mut self.files else { return self.show.note("start with --receive DIR to get files") };
         match answer(files) {
-            Ok(outputs) => self.carry_out(outputs),
+            Ok(outputs) => self.carry_out(outputs, None),
             Err(problem) => self.show.note(&problem),
         }
     }

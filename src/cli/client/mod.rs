@@ -139,7 +139,7 @@ pub(super) async fn run(mut args: ClientArgs, config: &Path) -> anyhow::Result<(
         offer: Some(args.offer),
     };
     let (stream, news) = Stream::bind(api.clone(), new).await?;
-    let (sender, outcomes) = sender::start()?;
+    let (sender, outcomes) = sender::start(api.clone())?;
     let (current, acks) = (stream.client(), stream.acks());
     let (files, inputs) = match settings {
         Some(settings) => {
@@ -315,8 +315,9 @@ impl Client {
                 self.files.iter_mut().for_each(|files| files.somebody_left(&message.call));
                 self.peers.ended(&message.call, number.as_ref())
             }
+            MessageBody::Missed { .. } => self.peers.of(&message.call),
             MessageBody::Message { guest: Some(_), .. } => None,
-            MessageBody::Missed { .. } | MessageBody::Message { .. } => self.peers.of(&message.call),
+            MessageBody::Message { sender, .. } => self.peers.sender(&message.call, sender.as_ref()),
         };
         self.show.message(message, label.as_ref())
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::contacts::Label;
-use crate::cli::api_client::{self, ApiError};
+use crate::cli::api_client::{self, Api, ApiError};
 use crate::contract::PeerClient;
 use crate::core::address::{Address, AddressKind};
 use crate::core::base::backoff::Backoff;
@@ -53,7 +53,8 @@ pub(super) struct SendOutcome {
     pub(super) problem: Option<String>,
 }
 
-pub(super) fn start() -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError> {
+/// `api` is our own node.
+pub(super) fn start(api: Api) -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError> {
     let client = api_client::client()?;
     let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
     let (sender, outcomes) = mpsc::channel(QUEUE);
@@ -61,7 +62,7 @@ pub(super) fn start() -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError>
     let count = in_flight.clone();
     tokio::spawn(async move {
         while let Some(Post { to, address, words }) = queue.recv().await {
-            let problem = said(&client, &address, &words).await.err();
+            let problem = said(&client, &api, &address, &words).await.err();
             let told = sender.send(SendOutcome { to, words, problem }).await;
             count.fetch_sub(1, Ordering::Relaxed);
             if told.is_err() {
@@ -94,9 +95,9 @@ impl Sender {
 
 /// Sends a message. Text is tried once: the user sees the failure and can retry. What nobody has typed is retried for a
 /// while.
-async fn said(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
+async fn said(client: &reqwest::Client, api: &Api, address: &Address, words: &Words) -> Result<(), String> {
     for attempt in 1.. {
-        match post(client, address, words).await {
+        match post(client, api, address, words).await {
             Err(Problem { later: true, .. }) if !matches!(words, Words::Text(_)) && attempt < OWN_ATTEMPTS => {
                 tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
             }
@@ -112,15 +113,17 @@ struct Problem {
     later: bool,
 }
 
-/// Posts a message. [`Address`] allows only `https:`, and `http:` to loopback. Redirects are not followed.
-async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), Problem> {
+/// Posts a message. [`Address`] allows only `https:`, and `http:` to loopback. Redirects are not followed. Our own node
+/// gets the token, and tells the receiver who sent the message.
+async fn post(client: &reqwest::Client, api: &Api, address: &Address, words: &Words) -> Result<(), Problem> {
     let body = match words {
         Words::Text(text) => serde_json::json!({"type": "text", "text": text}),
         Words::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
         Words::Signal(content) => content.clone(),
     };
-    let sent = client.post(address.as_str()).timeout(WITHIN).json(&body).send().await;
-    let status = sent.map_err(|e| Problem { text: cause(&e), later: true })?.status();
+    let request = client.post(address.as_str()).timeout(WITHIN).json(&body);
+    let request = if api.has(address) { request.bearer_auth(api.token()) } else { request };
+    let status = request.send().await.map_err(|e| Problem { text: cause(&e), later: true })?.status();
     let (text, later) = match status.as_u16() {
         200..=299 => return Ok(()),
         404 | 410 => ("the call is over, and with it their address".to_owned(), false),
