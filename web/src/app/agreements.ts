@@ -102,18 +102,20 @@ export class Agreements {
     for (const { id } of this.all) this.#invitations.advance(id, "withdrawn");
   }
 
-  /** `guest` is the guest whose device invites. */
-  invited(invite: Invite, address: string, guest: string | undefined): void {
-    const others = present(this.#events.call()).filter((party) => party.guest === undefined && party.phone !== true);
-    const party = guest ?? (others.length === 1 ? keyOf(others[0]!) : undefined);
+  /** `sender` is the key of the party whose device invites, if the node says which one. */
+  invited(invite: Invite, address: string, sender: string | undefined): void {
+    const here = present(this.#events.call());
+    const others = here.filter((party) => party.guest === undefined && party.phone !== true);
+    const party = sender ?? (others.length === 1 ? keyOf(others[0]!) : undefined);
     if (!this.#invitations.receive(invite, address, party)) return;
     const { invitation: id, kind, from } = invite;
     // Another device would see what this one shows, and nobody has compared words with it yet.
     if (kind === "join") return;
     const session = this.#shared.sessions.with(from);
-    // A guest may use the name of another's device, and nobody has checked who a guest is.
-    const connected = kind !== "files" && session !== undefined && (guest === undefined || session.facts.party === guest);
-    if (connected || (guest === undefined && this.#events.autoAccepts(kind))) this.accept(id);
+    // Anybody may use the name of another's device, and nobody has checked who a guest is.
+    const connected = kind !== "files" && session !== undefined && (sender === undefined || session.facts.party === sender);
+    const isGuest = here.some(({ guest }) => guest !== undefined && guest === sender);
+    if (connected || (!isGuest && this.#events.autoAccepts(kind))) this.accept(id);
   }
 
   accepted(accept: Accept, address: string): void {

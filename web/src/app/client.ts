@@ -1,6 +1,6 @@
 // The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
-import { authors, type Call, type CallEvent, type Calls, type Line, present, step } from "../core/calls.ts";
-import type { NodeMessage, Peer, Person } from "../core/envelope.ts";
+import { authors, type Call, type CallEvent, type Calls, keyOf, type Line, personOf, present, senderOf, step } from "../core/calls.ts";
+import type { NodeMessage, Peer, Person, SentBy } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
 import { keepOnly } from "../files/sink.ts";
@@ -20,7 +20,7 @@ export interface ClientEvents {
   changed(): void;
   revoked(): void;
   /** Something that the person should notice even if they look elsewhere. */
-  notice(call: Call, what: "ringing" | "missed" | "text" | "invite", by?: Person, text?: string): void;
+  notice(call: Call, what: "ringing" | "missed" | "text" | "invite", by?: readonly Person[], text?: string): void;
   preferences(): Preferences;
 }
 
@@ -33,7 +33,7 @@ export class Client {
   readonly #access: Access;
   readonly #storage: Storage;
   readonly #events: ClientEvents;
-  readonly #outbox = new Outbox();
+  readonly #outbox: Outbox;
   readonly #conversations = new Map<string, Promise<Conversation | undefined>>();
   readonly #ready = new Map<string, Conversation>();
   readonly #binding: Binding;
@@ -45,6 +45,7 @@ export class Client {
 
   constructor(access: Access, storage: Storage, events: ClientEvents) {
     this.#access = access;
+    this.#outbox = new Outbox(access);
     this.#storage = storage;
     this.#events = events;
     this.#binding = new Binding(access, {
@@ -190,16 +191,16 @@ export class Client {
     if (after !== undefined) await this.#storage.saveCall(after);
   }
 
-  #signal(call: Call, { id, guest }: { readonly id: string; readonly guest?: string }, signal: Signal): void {
-    const by = authors(call, guest);
+  #signal(call: Call, message: SentBy & { readonly id: string }, signal: Signal): void {
+    const by = authors(call, message);
     switch (signal.type) {
       case "text": {
         const { text, card } = signal;
         const body = { kind: "text", text, ...(card !== undefined && { card }) } as const;
-        const line: Line = { id: signal.id ?? id, at: Date.now(), own: false, by, ...body };
+        const line: Line = { id: signal.id ?? message.id, at: Date.now(), own: false, by, ...body };
         const known = call.lines.some(({ id }) => id === line.id);
         this.#step({ type: "line", call: call.id, line, shown: this.watching });
-        if (!this.watching && !known) this.#events.notice(call, "text", by[0], signal.text);
+        if (!this.watching && !known) this.#events.notice(call, "text", by, signal.text);
         if (signal.id !== undefined) this.texts.tell(call.id, { type: this.watching ? "seen" : "delivered", ids: [signal.id] });
         return;
       }
@@ -207,14 +208,14 @@ export class Client {
       case "seen":
         return this.#step({ type: "state", call: call.id, ids: signal.ids, state: signal.type });
       case "typing":
-        this.#step({ type: "typing", call: call.id, until: Date.now() + TYPED });
+        this.#step({ type: "typing", call: call.id, until: Date.now() + TYPED, by });
         setTimeout(() => this.#events.changed(), TYPED + 100);
         return;
       default: {
-        const address = replyTo(call, signal.reply, guest);
+        const [address, sender] = [replyTo(call, signal.reply, message), senderOf(call, message)];
         if (address === undefined) return;
-        if (signal.type === "invite") this.#events.notice(call, "invite", by[0]);
-        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address, guest));
+        if (signal.type === "invite") this.#events.notice(call, "invite", by);
+        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address, sender && keyOf(sender)));
       }
     }
   }
@@ -271,8 +272,8 @@ export class Client {
   #sender(id: string, invitation: string): { readonly by?: readonly Person[] } {
     const [call, invitations] = [this.calls.get(id), this.#ready.get(id)?.invitations ?? []];
     const party = invitations.find((known) => known.id === invitation)?.party;
-    if (call === undefined || party === undefined) return {};
-    return { by: authors(call, call.parties.find(({ guest }) => guest === party)?.guest) };
+    const sender = call?.parties.find((known) => keyOf(known) === party);
+    return sender === undefined ? {} : { by: [personOf(sender)] };
   }
 
   #step(event: CallEvent): void {

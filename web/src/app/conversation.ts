@@ -56,8 +56,8 @@ export class Conversation {
   /** The call has changed: those who have left are no longer shown anything, nor is anybody who may be one of them. */
   update(call: Call): void {
     const here = present(call);
-    const isHere = (key: string) => here.some((party) => (keyOf(party) ?? "") === key);
-    const someoneLeft = present(this.#call).some((party) => party.phone !== true && !isHere(keyOf(party) ?? ""));
+    const isHere = (key: string) => here.some((party) => keyOf(party) === key);
+    const someoneLeft = present(this.#call).some((party) => party.phone !== true && !isHere(keyOf(party)));
     this.#call = call;
     if (here.length === 0) return this.close();
     const isGone = (party: string) => (party === "" ? someoneLeft : !isHere(party));
@@ -125,12 +125,12 @@ export class Conversation {
     this.withdraw(id);
   }
 
-  /** What another device sent. `address` is where answers to it go, and `guest` the guest whose device it is. */
-  signal(signal: Signal, address: string, guest?: string): void {
+  /** What another device sent. `address` is where answers to it go, and `sender` the key of the party whose device it is, if known. */
+  signal(signal: Signal, address: string, sender?: string): void {
     if (!("from" in signal) || signal.from === this.#self.from) return;
     switch (signal.type) {
       case "invite":
-        return this.#agreements.invited(signal, address, guest);
+        return this.#agreements.invited(signal, address, sender);
       case "accept":
         return this.#agreements.accepted(signal, address);
       case "decline":
@@ -157,7 +157,7 @@ export class Conversation {
   #sourceChanged(source: Source): void {
     for (const session of this.sessions) session.setSources(this.sources.tracks);
     if (this.sources.tracks.has(source)) {
-      const reached = (key: string | undefined) => this.sessions.some(({ facts }) => facts.party === (key ?? ""));
+      const reached = (key: string) => this.sessions.some(({ facts }) => facts.party === key);
       for (const party of present(this.#call)) {
         const key = keyOf(party);
         if (party.address !== undefined && !reached(key)) this.#agreements.invite(source, party.address, key);

@@ -1,6 +1,6 @@
 // How those in a call are reached, and whether they still are.
-import { type Call, present } from "../core/calls.ts";
-import { type NodeMessage, parseAddress, type Peer } from "../core/envelope.ts";
+import { type Call, present, senderOf } from "../core/calls.ts";
+import { type NodeMessage, parseAddress, type Peer, type SentBy } from "../core/envelope.ts";
 import { isAlive } from "../net/outbox.ts";
 
 export function addresses(call: Call): string[] {
@@ -14,16 +14,18 @@ export async function isReachable(call: Call): Promise<boolean> {
 
 /**
  * Where an answer goes. To a guest: to the address that the node told, whatever the guest asks for. What came to another one
- * would not be known as the guest's. To anybody else: to the device's own address if it is on a node of somebody in the call, or
- * else to somebody who is no guest.
+ * would not be known as the guest's. To anybody else: to the device's own address if it is on the sender's node, or that of
+ * somebody in the call if the sender is not known; or else to the sender, or somebody who is no guest. To those who have left: nowhere.
  */
-export function replyTo(call: Call, reply: string | undefined, guest: string | undefined): string | undefined {
-  const sender = present(call).find((party) => party.guest === guest && party.address !== undefined);
-  if (guest !== undefined) return sender?.address;
-  const known = addresses(call);
+export function replyTo(call: Call, reply: string | undefined, by: SentBy): string | undefined {
+  const sender = senderOf(call, by);
+  if (by.guest !== undefined || sender?.present === false) return sender?.present === true ? sender.address : undefined;
+  const known = sender?.address === undefined ? addresses(call) : [sender.address];
   const address = parseAddress(reply);
   const nodes = known.map((one) => new URL(one).origin);
-  return address !== undefined && nodes.includes(new URL(address).origin) ? address : (sender?.address ?? known[0]);
+  if (address !== undefined && nodes.includes(new URL(address).origin)) return address;
+  const other = present(call).find((party) => party.guest === undefined && party.address !== undefined);
+  return sender?.address ?? other?.address ?? known[0];
 }
 
 /** What the node could not say of the guests of a call, of whom `guests` are there now. */

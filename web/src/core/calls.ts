@@ -10,7 +10,7 @@
 //
 // A guest who joins or leaves counts like a peer who does. `answered` is about somebody without a client.
 import type { Card } from "./card.ts";
-import type { NodeMessage, Peer, Person, Role } from "./envelope.ts";
+import type { NodeMessage, Peer, Person, Role, SentBy } from "./envelope.ts";
 
 export type Phase = "ringing" | "active" | "ended" | "missed";
 export type LineState = "sending" | "sent" | "waiting" | "delivered" | "seen" | "failed";
@@ -56,8 +56,8 @@ export interface Call {
   readonly reply?: string;
   readonly lines: readonly Line[];
   readonly unread: number;
-  /** Until when the other side is shown as typing. */
-  readonly typing?: number;
+  /** Until when the other side is shown as typing, and who that may be. */
+  readonly typing?: { readonly until: number; readonly by: readonly Person[] };
 }
 
 export type Calls = ReadonlyMap<string, Call>;
@@ -66,7 +66,7 @@ export type CallEvent =
   | { readonly type: "node"; readonly message: NodeMessage; readonly now: number }
   | { readonly type: "line"; readonly call: string; readonly line: Line; readonly shown: boolean }
   | { readonly type: "state"; readonly call: string; readonly ids: readonly string[]; readonly state: LineState }
-  | { readonly type: "typing"; readonly call: string; readonly until: number }
+  | { readonly type: "typing"; readonly call: string; readonly until: number; readonly by: readonly Person[] }
   | { readonly type: "read"; readonly call: string }
   | { readonly type: "over"; readonly call: string; readonly now: number };
 
@@ -96,7 +96,7 @@ export function step(calls: Calls, event: CallEvent): Calls {
       });
     }
     case "typing":
-      return put(calls, { ...call, typing: event.until });
+      return put(calls, { ...call, typing: { until: event.until, by: event.by } });
     case "read":
       return call.unread === 0 ? calls : put(calls, { ...call, unread: 0 });
     case "over":
@@ -196,9 +196,12 @@ function isSame(a: Person, b: Person): boolean {
   return a.number === b.number && a.guest === b.guest;
 }
 
-/** What tells a party from the others: the guest, or the number; nothing for a withheld number. */
-export function keyOf({ guest, number }: Person): string | undefined {
-  return guest ?? number;
+/** The key of a withheld number. No number and no guest is written like this. */
+const WITHHELD = "?";
+
+/** What tells a party from the others: the guest, or the number. */
+export function keyOf({ guest, number }: Person): string {
+  return guest ?? number ?? WITHHELD;
 }
 
 function isOver({ phase }: Call): boolean {
@@ -236,16 +239,23 @@ export function people(call: Call): readonly Party[] {
   return here.length > 0 ? here : call.parties.slice(-1);
 }
 
-/** Who may have written what came from this guest, or from nobody's guest. */
-export function authors(call: Call, guest: string | undefined): Person[] {
-  if (guest !== undefined) return [personOf(call.parties.find((party) => party.guest === guest) ?? { guest })];
+/** The party that has sent a message, if the node says which one. It may have left since. */
+export function senderOf(call: Call, { guest, sender }: SentBy): Party | undefined {
+  if (guest !== undefined) return call.parties.find((party) => party.guest === guest);
+  return sender === undefined ? undefined : call.parties.find((party) => party.guest === undefined && party.address === sender);
+}
+
+/** Who may have sent a message: the one who has, if the node says who; or else all who are no guests. */
+export function authors(call: Call, by: SentBy): Person[] {
+  const known = senderOf(call, by) ?? (by.guest === undefined ? undefined : { guest: by.guest });
+  if (known !== undefined) return [personOf(known)];
   const others = call.parties.filter((party) => party.guest === undefined && party.phone !== true);
   const here = others.filter((party) => party.present);
   const may = here.length > 0 ? here : others.slice(-1);
   return (may.length > 0 ? may : people(call)).map(personOf);
 }
 
-function personOf({ guest, number, name }: Person): Person {
+export function personOf({ guest, number, name }: Person): Person {
   return { ...(guest !== undefined && { guest }), ...(number !== undefined && { number }), ...(name !== undefined && { name }) };
 }
 

@@ -31,8 +31,15 @@ export type NodeBody =
   | { readonly type: "guest"; readonly role: Role; readonly peer: Peer; readonly reply?: string }
   | { readonly type: "guest-left"; readonly guest: string }
   | { readonly type: "taken"; readonly invitation: string; readonly client: string }
-  /** `guest`: the guest who sent it, if one did. */
-  | { readonly type: "message"; readonly content: Json; readonly guest?: string };
+  | ({ readonly type: "message"; readonly content: Json } & SentBy);
+
+/** Who has sent a message, as the node tells. Neither, if the node does not know: then it may be anybody who has the address. */
+export interface SentBy {
+  /** The guest who has. */
+  readonly guest?: string;
+  /** The address of the party who has, as the node told of that party. */
+  readonly sender?: string;
+}
 
 export type NodeMessage = { readonly id: string; readonly call: string } & NodeBody;
 
@@ -84,8 +91,8 @@ function parseBody(message: Json): NodeBody | undefined {
     }
     case "message": {
       const content = object(message["content"]);
-      const guest = text(message["guest"], 128);
-      return content && { type: "message", content, ...(guest !== undefined && { guest }) };
+      const [guest, sender] = [text(message["guest"], 128), parseAddress(message["sender"])];
+      return content && { type: "message", content, ...(guest !== undefined && { guest }), ...(sender !== undefined && { sender }) };
     }
     default:
       return undefined;

@@ -2,7 +2,7 @@
 import type { Peer } from "../core/envelope.ts";
 import { parse, text } from "../core/json.ts";
 import { type Api, ApiError, type Device, type IceAnswer } from "./api.ts";
-import { isAlive } from "./outbox.ts";
+import { type Home, isAlive } from "./outbox.ts";
 
 /** Where a client listens. */
 export interface Bound {
@@ -13,9 +13,7 @@ export interface Bound {
   readonly token: string;
 }
 
-export interface Access {
-  /** The node's address, with a slash at its end. */
-  readonly node: string;
+export interface Access extends Home {
   /** Makes the client known. Rejects if the node cannot be reached, or refuses. */
   bind(): Promise<Bound>;
   /** The servers that help to connect, and whether all media has to be relayed. Rejects if the node does not say. */
@@ -28,18 +26,20 @@ export interface Access {
 
 export class DeviceAccess implements Access {
   readonly node: string;
+  readonly token: string;
   readonly #api: Api;
   readonly #device: Device;
 
   constructor(api: Api, device: Device) {
     this.node = api.node;
+    this.token = device.token;
     this.#api = api;
     this.#device = device;
   }
 
   async bind(): Promise<Bound> {
     const client = await this.#api.bind(this.#device);
-    return { client, path: `v1/clients/${encodeURIComponent(client)}/stream`, token: this.#device.token };
+    return { client, path: `v1/clients/${encodeURIComponent(client)}/stream`, token: this.token };
   }
 
   ice(): Promise<IceAnswer> {

@@ -5,20 +5,33 @@ import { integer, object } from "../core/json.ts";
 /** How many clients a message reached, or why it did not arrive. */
 export type Posted = number | "gone" | "refused" | "unreachable";
 
+/** The own node, with a slash at its end, and the token by which it knows this client. A guest has none: the address says who posts. */
+export interface Home {
+  readonly node: string;
+  readonly token?: string;
+}
+
 const ATTEMPTS = 6;
 const TIMEOUT = 10_000;
 /** Bytes that a node takes. */
 const BODY_MAX = 64 * 1024;
 
 export class Outbox {
+  readonly #home: Home;
   readonly #queues = new Map<string, Promise<unknown>>();
+
+  /** The own node gets the token with each post, and tells the receiver who has sent it. */
+  constructor(home: Home) {
+    this.#home = home;
+  }
 
   /** Sends a message after all earlier ones to the same address. Ephemeral ones are tried twice, in case of a rate limit. */
   post(address: string, content: object): Promise<Posted> {
     const body = JSON.stringify(content);
     if (new TextEncoder().encode(body).length > BODY_MAX) return Promise.resolve("refused");
     const attempts = "ephemeral" in content ? 2 : ATTEMPTS;
-    const sent = (this.#queues.get(address) ?? Promise.resolve()).then(() => send(address, body, attempts));
+    const token = isOf(this.#home.node, address) ? this.#home.token : undefined;
+    const sent = (this.#queues.get(address) ?? Promise.resolve()).then(() => send(address, body, token, attempts));
     this.#queues.set(address, sent);
     void sent.then(() => {
       if (this.#queues.get(address) === sent) this.#queues.delete(address);
@@ -27,20 +40,30 @@ export class Outbox {
   }
 }
 
-async function send(address: string, body: string, attempts: number): Promise<Posted> {
+/** Whether an address is one of this node's. Nobody else may see the token, neither on another host nor elsewhere on this one. */
+function isOf(node: string, address: string): boolean {
+  return new URL(address).href.startsWith(new URL("a/", node).href);
+}
+
+async function send(address: string, body: string, token: string | undefined, attempts: number): Promise<Posted> {
   for (let attempt = 0; ; attempt += 1) {
-    const posted = await once(address, body);
+    const posted = await once(address, body, token);
     if (posted !== "again") return posted;
     if (attempt + 1 >= attempts) return "unreachable";
     await new Promise((done) => setTimeout(done, backoff(attempt, Math.random())));
   }
 }
 
-async function once(address: string, body: string): Promise<Posted | "again"> {
+async function once(address: string, body: string, token: string | undefined): Promise<Posted | "again"> {
   try {
-    const headers = { "content-type": "application/json" };
+    const headers: Record<string, string> = { "content-type": "application/json" };
     const signal = AbortSignal.timeout(TIMEOUT);
     const options: RequestInit = { method: "POST", headers, body, signal, credentials: "omit", referrerPolicy: "no-referrer" };
+    if (token !== undefined) {
+      headers["authorization"] = `Bearer ${token}`;
+      // It could lead to another host.
+      options.redirect = "error";
+    }
     const answer = await fetch(address, options);
     if (answer.ok) return integer(object(await answer.json().catch(() => undefined))?.["clients"], 10_000) ?? 1;
     if (answer.status === 404 || answer.status === 410) return "gone";

@@ -111,7 +111,7 @@ export class CallView {
     show(this.#verify, this.#words.length > 0);
     this.#updateActions(call, conversation);
     this.#stage.update(conversation === undefined ? [] : shown(this.#context, call, conversation));
-    this.#invitations.update(conversation?.invitations ?? [], name);
+    this.#invitations.update(conversation?.invitations ?? [], ({ party = "" }) => this.#context.partyName(call, party));
     this.#transfers.update(conversation?.transfers.view() ?? []);
     this.#chat.update(call, now);
     this.#guests?.update(call);

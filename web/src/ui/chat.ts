@@ -68,11 +68,11 @@ export class ChatView {
     const { t } = this.#context;
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     const atEnd = scrollHeight - scrollTop - clientHeight < 60;
-    const name = this.#context.names(call);
-    this.#lines.update(call.lines, (line) => line.id, (view, line) => view.update(line, this.#context.author(call, line)));
+    const several = call.parties.filter((party) => party.phone !== true).length > 1;
+    this.#lines.update(call.lines, (line) => line.id, (view, line) => view.update(line, this.#context.author(call, line), several));
     show(this.#empty, call.lines.length === 0 && call.phase === "active");
-    const typing = call.typing !== undefined && call.typing > now;
-    setText(this.#typing, typing ? t.typing(name) : "");
+    const { typing } = call;
+    setText(this.#typing, typing !== undefined && typing.until > now ? t.typing(this.#context.all(typing.by)) : "");
     show(this.#form, present(call).some((party) => party.address !== undefined));
     const last = call.lines.at(-1);
     if (call.lines.length !== this.#count && (atEnd || last?.own === true)) {
@@ -126,6 +126,8 @@ class LineView {
   readonly #meta = h("span", { class: "meta" });
   readonly #again: HTMLButtonElement;
   readonly #author = h("span", { class: "visually-hidden" });
+  /** The same for those who see it, where there is more than one other. */
+  readonly #name = h("span", { class: "author", "aria-hidden": "true", dir: "auto" });
   #line: Line;
 
   constructor(context: Context, line: Line, events: ChatEvents) {
@@ -135,14 +137,17 @@ class LineView {
     this.#again = h("button", { class: "link", type: "button", on: { click: () => events.again(this.#line) } }, t.retry);
     this.#meta.append(h("time", {}, context.time(line.at)), this.#state, this.#again);
     const kind = line.kind === "joined" || line.kind === "left" ? "note" : line.own ? "own" : "theirs";
-    this.element = h("li", { class: `line ${kind}` }, this.#author, body(context, line, events));
+    this.element = h("li", { class: `line ${kind}` }, this.#author, this.#name, body(context, line, events));
     if (kind !== "note") this.element.append(this.#meta);
   }
 
-  update(line: Line, name: string): void {
+  /** `name` is the author's; `several`: there are others who may have written it. */
+  update(line: Line, name: string, several: boolean): void {
     const { t } = this.#context;
     this.#line = line;
     const note = line.kind === "joined" || line.kind === "left";
+    setText(this.#name, name);
+    show(this.#name, several && !note && !line.own);
     setText(this.#author, note ? "" : t.lineBy(line.own ? t.you : name, this.#context.time(line.at)));
     const words: Record<LineState, string> = t;
     setText(this.#state, line.state === undefined ? "" : words[line.state]);

@@ -24,11 +24,16 @@ export class Context {
     return person?.name ?? (person?.number === undefined ? this.t.withheld : phone(person.number));
   }
 
-  names(call: Call): string {
-    return this.t.and(people(call).map((party) => this.name(party)));
+  /** The names of several people. */
+  all(persons: readonly Person[]): string {
+    return this.t.and(persons.map((person) => this.name(person)));
   }
 
-  /** Whom a session is with; everybody, if it is not known which of them. */
+  names(call: Call): string {
+    return this.all(people(call));
+  }
+
+  /** Whom a session is with, or an invitation is from; everybody, if it is not known which of them. */
   partyName(call: Call, party: string): string {
     const found = call.parties.find((known) => keyOf(known) === party);
     return found === undefined ? this.names(call) : this.name(found);
@@ -36,7 +41,7 @@ export class Context {
 
   /** Who has written a line of another's. Lines of earlier versions do not say. */
   author(call: Call, { by }: Line): string {
-    return by === undefined ? this.names(call) : this.t.and(by.map((person) => this.name(person)));
+    return by === undefined ? this.names(call) : this.all(by);
   }
 
   /** The numbers of those who are shown by name. */

@@ -20,7 +20,8 @@ export class InvitationsView {
     this.#cards = new Keyed(this.element, (invitation) => new CardView(context, invitation, events));
   }
 
-  update(invitations: readonly Invitation[], name: string): void {
+  /** `name` says whom an invitation is from. */
+  update(invitations: readonly Invitation[], name: (invitation: Invitation) => string): void {
     const last = invitations.at(-1);
     const worthSaying = (invitation: Invitation) =>
       invitation === last && (invitation.incoming ? invitation.state === "taken" : invitation.state === "declined");
@@ -28,7 +29,7 @@ export class InvitationsView {
     if (last !== undefined && worthSaying(last)) shown.push(last);
     // Files that wait for an answer are shown with the transfers.
     const cards = shown.filter(({ incoming, kind, state }) => incoming || kind !== "files" || state === "declined");
-    this.#cards.update(cards, ({ id }) => id, (view, invitation) => view.update(invitation, name));
+    this.#cards.update(cards, ({ id }) => id, (view, invitation) => view.update(invitation, name(invitation)));
   }
 }
 

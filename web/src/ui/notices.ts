@@ -27,10 +27,10 @@ export class Notices {
     setTimeout(() => toast.remove(), TOAST);
   }
 
-  show(call: Call, what: "ringing" | "missed" | "text" | "invite", by?: Person, text?: string): void {
+  show(call: Call, what: "ringing" | "missed" | "text" | "invite", by?: readonly Person[], text?: string): void {
     if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
     const { t } = this.#context;
-    const name = this.#context.name(by ?? people(call)[0]);
+    const name = by === undefined ? this.#context.name(people(call)[0]) : this.#context.all(by);
     const titles = { ringing: t.noticeRinging(name), missed: t.noticeMissed(name), invite: t.noticeInvite(name), text: name };
     void notify(titles[what], { tag: call.id, icon: "icon-192.png", ...(text && { body: text }) });
   }

@@ -14,7 +14,7 @@ const DEVICE: Device = { id: "d", number: "+12125550100", name: "Browser", token
 export class ClientDouble {
   readonly devices: Devices = install();
   /** What the client has posted to addresses. */
-  readonly posted: { readonly address: string; readonly content: Json }[] = [];
+  readonly posted: { readonly address: string; readonly content: Json; readonly authorization: string | undefined }[] = [];
   /** Addresses that are no longer there. */
   readonly gone = new Set<string>();
   readonly notices: string[] = [];
@@ -90,9 +90,10 @@ export class ClientDouble {
     await this.takes(call, { type: "peer", role: "first", peer, reply: "https://own.example/a/reply" });
   }
 
-  async #fetch(address: string, { method, body }: RequestInit): Promise<object> {
+  async #fetch(address: string, { method, body, headers }: RequestInit): Promise<object> {
     const status = this.gone.has(address) ? 404 : 200;
-    if (method === "POST") this.posted.push({ address, content: JSON.parse(String(body)) as Json });
+    const { authorization } = (headers ?? {}) as Record<string, string>;
+    if (method === "POST") this.posted.push({ address, content: JSON.parse(String(body)) as Json, authorization });
     return { ok: status === 200, status, json: async () => ({ clients: 1 }) };
   }
 }

@@ -62,11 +62,11 @@ export class ConversationDouble {
     return this.conversation.sessions;
   }
 
-  /** Another device says something. */
-  async says(from: string, content: Json, guest?: string): Promise<void> {
+  /** Another device says something, that of this party if the node says so. */
+  async says(from: string, content: Json, party?: string): Promise<void> {
     const signal = parseSignal({ ...content, from });
     if (signal === undefined) throw new Error(`not understood: ${JSON.stringify(content)}`);
-    this.conversation.signal(signal, `https://other.example/a/${from}`, guest);
+    this.conversation.signal(signal, `https://other.example/a/${from}`, party);
     await settle();
   }
 
@@ -83,10 +83,10 @@ export class ConversationDouble {
     await this.says(from, { type: "sdp", session, kind: "answer", sdp: sdpOf("BB"), tracks: {}, ...(offer !== undefined && { offer }) });
   }
 
-  /** Another device invites, a guest's if one is named; the invitation's id. */
-  async invites(from: string, kind: string, extra: Json = {}, guest?: string): Promise<string> {
+  /** Another device invites, that of this party if the node says so; the invitation's id. */
+  async invites(from: string, kind: string, extra: Json = {}, party?: string): Promise<string> {
     const id = `i${(this.#ids += 1)}`;
-    await this.says(from, { type: "invite", invitation: id, session: id, kind, role: "second", commit: "0".repeat(64), ...extra }, guest);
+    await this.says(from, { type: "invite", invitation: id, session: id, kind, role: "second", commit: "0".repeat(64), ...extra }, party);
     return id;
   }
 

@@ -237,7 +237,7 @@ export class NodeDouble {
     const device = [...this.#devices.values()].find(({ token }) => authorization === `Bearer ${token}`);
     const address = this.#addresses.get(/^\w+ \/a\/(\w+)$/.exec(route)?.[1] ?? "");
     if (/ \/a\/\w+\/ice$/.test(route)) return [200, { iceServers: [], expires: Date.now() + 43_200_000 }];
-    if (/ \/a\//.test(route)) return address === undefined ? [404, {}] : this.#inbox(route, address, body);
+    if (/ \/a\//.test(route)) return address === undefined ? [404, {}] : this.#inbox(route, address, body, device);
     if (route === "POST /v1/devices") return this.#enrol(body);
     if (route === "POST /v1/guests") return this.#join(body);
     if (route === "POST /v1/dialled-enrolments" && !this.old) return [201, this.#showCode(String(body["name"]))];
@@ -319,12 +319,14 @@ export class NodeDouble {
     return [200, {}];
   }
 
-  #inbox(route: string, address: Address, body: Json): [number, Json] {
+  #inbox(route: string, address: Address, body: Json, from: DeviceRecord | undefined): [number, Json] {
     if (!route.startsWith("POST")) return [200, {}];
     this.posted.push(body);
     const ephemeral = body["ephemeral"] === true;
     const { call, guest } = address;
-    const message = { call, type: "message", content: body, ...(guest !== undefined && { guest }) };
+    const named = !this.old && guest === undefined && from !== undefined && from.number !== address.number;
+    const by = guest === undefined ? named && { sender: this.#address(call, from.number) } : { guest };
+    const message = { call, type: "message", content: body, ...by };
     const devices = this.#of(address.number).filter(({ client }) => address.client === undefined || client === address.client);
     const reached = devices.filter((device) => this.#deliver(device, message, ephemeral));
     return [202, { clients: ephemeral ? reached.length : devices.length }];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { authors, type Call, type Calls, current, keyOf, people, present, step } from "../../src/core/calls.ts";
+import { authors, type Call, type Calls, current, keyOf, people, present, senderOf, step } from "../../src/core/calls.ts";
 import type { NodeMessage } from "../../src/core/envelope.ts";
 
 let id = 0;
@@ -113,7 +113,7 @@ test("a guest joins the person who rings without a client, and leaves", () => {
   calls = node(calls, guest("g1"));
   assert.deepEqual([only(calls).phase, people(only(calls)).map(keyOf)], ["active", ["g1"]]);
   calls = node(node(calls, guest("g2")), peer(undefined));
-  assert.deepEqual(present(only(calls)).map(keyOf), ["g1", "g2", undefined], "a withheld number is nobody's guest");
+  assert.deepEqual(present(only(calls)).map(keyOf), ["g1", "g2", "?"], "a withheld number is nobody's guest");
   calls = node(node(calls, { type: "guest-left", guest: "g1" }), { type: "ended" });
   assert.deepEqual(present(only(calls)).map(keyOf), ["g2"]);
   assert.equal(only(node(calls, { type: "guest-left", guest: "g2" })).phase, "ended");
@@ -131,13 +131,25 @@ test("what a guest has written is the guest's, and what others have is not", () 
   const guest = { type: "guest", role: "second", peer: { guest: "g1", name: "Zoë", address: "https://n.example/a/g1", capabilities: [] } };
   const bob = { number: "1", name: "Bob" };
   let calls = node(node(EMPTY, peer("1", { name: "Bob" })), guest);
-  assert.deepEqual(authors(only(calls), "g1"), [{ guest: "g1", name: "Zoë" }]);
-  assert.deepEqual(authors(only(calls), undefined), [bob]);
-  assert.deepEqual(authors(only(calls), "g2"), [{ guest: "g2" }], "of whom the node has not told yet");
+  assert.deepEqual(authors(only(calls), { guest: "g1" }), [{ guest: "g1", name: "Zoë" }]);
+  assert.deepEqual(authors(only(calls), {}), [bob]);
+  assert.deepEqual(authors(only(calls), { guest: "g2" }), [{ guest: "g2" }], "of whom the node has not told yet");
   calls = node(calls, { type: "guest-left", guest: "g1" });
-  assert.deepEqual(authors(only(calls), "g1"), [{ guest: "g1", name: "Zoë" }]);
+  assert.deepEqual(authors(only(calls), { guest: "g1" }), [{ guest: "g1", name: "Zoë" }]);
   calls = node(node(calls, { type: "ended", number: "1" }), answered("2"));
-  assert.deepEqual(authors(only(calls), undefined), [bob], "a phone writes nothing");
+  assert.deepEqual(authors(only(calls), {}), [bob], "a phone writes nothing");
+});
+
+test("in a conference, the node says who has written, or it may be any of them", () => {
+  const [bob, carol] = [{ number: "1", name: "Bob" }, { number: "2", name: "Carol" }];
+  let calls = node(node(node(EMPTY, peer("1", { name: "Bob" })), peer("2", { name: "Carol" })), peer(undefined));
+  const by = (number: string | undefined) => authors(only(calls), { sender: `https://n.example/a/${number}` });
+  assert.deepEqual([by("1"), by("2"), by(undefined)], [[bob], [carol], [{}]], "who withholds the number has an address too");
+  assert.deepEqual(authors(only(calls), {}), [bob, carol, {}]);
+  assert.deepEqual(by("3"), [bob, carol, {}]);
+  calls = node(calls, { type: "ended", number: "1" });
+  assert.deepEqual([by("1"), by("2"), authors(only(calls), {})], [[bob], [carol], [carol, {}]]);
+  assert.equal(senderOf(only(calls), { sender: "https://n.example/a/1" })?.present, false);
 });
 
 test("a conference has everybody until the last one leaves", () => {

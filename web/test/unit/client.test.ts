@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { type Call, keyOf, present } from "../../src/core/calls.ts";
 import { en } from "../../src/core/locale/en.ts";
-import { GuestAccess } from "../../src/net/access.ts";
+import { type Access, GuestAccess } from "../../src/net/access.ts";
 import { type Api, ApiError } from "../../src/net/api.ts";
 import { mediaStatus } from "../../src/ui/status.ts";
 import { Connection, settle, Socket } from "../double/browser.ts";
@@ -298,4 +298,54 @@ test("a call that ends while its conversation is made, and goes on, has one conv
   waiting[0]!();
   await settle();
   assert.ok(conversation !== undefined && double.client.conversation("one") === conversation);
+});
+
+test("the token is shown to the own node, with its own addresses, and to nobody else", async () => {
+  const own = "https://own.example/a/x";
+  const others = [
+    "https://other.example/a/x", "https://own.example.other.example/a/x", "https://own.example:8443/a/x", "http://own.example/a/x",
+    "https://own.example/b/x", "https://own.example/a/../x",
+  ];
+  await double.start();
+  for (const [n, address] of [own, ...others].entries()) {
+    await double.takes("one", { type: "peer", role: "first", peer: { number: String(n), address, capabilities: [] } });
+  }
+  double.client.texts.write("one", "hi");
+  await until(() => double.posted.length === 7);
+  const shown = double.posted.filter(({ authorization }) => authorization !== undefined);
+  assert.deepEqual(shown.map(({ address, authorization }) => [address, authorization]), [[own, "Bearer t"]]);
+  const guest: Access = new GuestAccess({ node: "https://own.example/" } as Api, { token: "secret", address: own });
+  assert.equal(guest.token, undefined, "a guest's address says who posts");
+});
+
+test("in a conference, the one whom the node names has written, and invites", async () => {
+  const call = () => double.client.calls.get("one")!;
+  const texts = () => call().lines.flatMap((line) => (line.kind === "text" ? [line.by!.map(({ number }) => number)] : []));
+  await double.start();
+  await double.meets("one", "1");
+  await double.meets("one", "2");
+  for (const sender of [addressOf("1"), addressOf("2"), undefined]) {
+    await double.takes("one", { type: "message", content: { type: "text", text: "hi" }, sender });
+  }
+  assert.deepEqual(texts(), [["1"], ["2"], ["1", "2"]]);
+  await double.takes("one", { type: "message", content: { type: "typing", from: "phone-phone-phone" }, sender: addressOf("2") });
+  assert.deepEqual(call().typing?.by, [{ number: "2", name: "Name 2" }]);
+  await double.takes("one", { type: "message", content: INVITE, sender: addressOf("2") });
+  const conversation = double.client.conversation("one")!;
+  assert.deepEqual(conversation.invitations.map(({ party, state }) => [party, state]), [["2", "open"]]);
+  await double.takes("one", { type: "ended", number: "1" });
+  assert.deepEqual(conversation.invitations.map(({ state }) => state), ["open"], "another one has left");
+});
+
+test("somebody who has left is still named, and invites to nothing", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await double.meets("one", "2");
+  await double.takes("one", { type: "ended", number: "2" });
+  for (const content of [{ type: "text", text: "bye" }, INVITE]) {
+    await double.takes("one", { type: "message", content, sender: addressOf("2") });
+  }
+  const line = double.client.calls.get("one")!.lines.at(-1)!;
+  assert.deepEqual(line.by, [{ number: "2", name: "Name 2" }]);
+  assert.deepEqual([double.client.conversation("one")!.invitations, double.notices], [[], []]);
 });

@@ -54,6 +54,42 @@ test("when somebody leaves a conference, a device that may be theirs is shown no
   assert.deepEqual([double.count("bye") > 0, double.devices.tracks[0]!.readyState], [true, "ended"]);
 });
 
+test("when somebody leaves a conference, the devices of the others are shown what they were", async () => {
+  double = new ConversationDouble(callWith(party("2"), party("3"), party("4")));
+  double.conversation.accept(await double.invites(PHONE, "camera", {}, "2"));
+  double.conversation.accept(await double.invites(TABLET, "camera", {}, "3"));
+  await settle();
+  await double.conversation.sources.start("camera", "");
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["2", "3"]);
+  const asked = await double.invites(STRANGER, "screen", {}, "4");
+  double.conversation.update(callWith(party("2"), party("4")));
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["2"]);
+  assert.deepEqual([state(asked), double.devices.tracks[0]!.readyState], ["open", "live"]);
+  double.conversation.update(callWith(party("2")));
+  assert.deepEqual([double.sessions.length, state(asked)], [1, "withdrawn"]);
+});
+
+test("who withholds the number is told from a device that may be anybody's", async () => {
+  const withheld: Party = { address: "https://own.example/a/w", capabilities: [], present: true };
+  double = new ConversationDouble(callWith(party("2"), party("3"), withheld));
+  double.conversation.accept(await double.invites(PHONE, "camera", {}, "?"));
+  double.conversation.accept(await double.invites(TABLET, "camera"));
+  await settle();
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["?", ""]);
+  double.conversation.update(callWith(party("2"), withheld));
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["?"]);
+  double.conversation.update(callWith(party("2")));
+  assert.equal(double.sessions.length, 0);
+});
+
+test("nobody is shown something unasked under the name of another's device", async () => {
+  double = new ConversationDouble(callWith(party("2"), party("3")));
+  double.conversation.accept(await double.invites(PHONE, "camera", {}, "2"));
+  await settle();
+  assert.notEqual(state(await double.invites(PHONE, "screen", {}, "2")), "open");
+  assert.equal(state(await double.invites(PHONE, "screen", {}, "3")), "open");
+});
+
 test("a phone that leaves a conference has been shown nothing", async () => {
   const phone: Party = { number: "9", capabilities: [], present: true, phone: true };
   double = new ConversationDouble(callWith(party("2"), party("3"), phone));

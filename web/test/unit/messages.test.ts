@@ -57,6 +57,14 @@ test("a message says which guest sent it, outside of its content", () => {
   assert.deepEqual(parseFrame(JSON.stringify({ ...message, guest: "0199-1" })), { ...message, guest: "0199-1" });
 });
 
+test("a message says which party sent it, outside of its content, by the address as that of a peer is read", () => {
+  const message = { id: "1", call: "c", type: "message", content: { type: "typing", sender: "https://n.example/a/y" } };
+  assert.deepEqual(parseFrame(JSON.stringify(message)), message);
+  const read = (sender: unknown) => parseFrame(JSON.stringify({ ...message, sender }));
+  assert.deepEqual(read("HTTPS://N.example:443/a/x"), { ...message, sender: "https://n.example/a/x" });
+  for (const sender of ["sip:a@b.example", "https://u:p@n.example/a/x", 7, null]) assert.deepEqual(read(sender), message);
+});
+
 test("an unknown type can still be acknowledged, and nonsense is nothing", () => {
   assert.deepEqual(parseFrame('{"id":"4","call":"c","type":"later"}'), { id: "4" });
   assert.deepEqual(parseFrame('{"id":"4","call":"<script>","type":"ended"}'), { id: "4" });

@@ -32,6 +32,13 @@ test("in a conference, a picture has the name of the one whose it is", () => {
   assert.deepEqual(shown(context, call, conversation).map(({ name, own }) => [name, own]), [["Bob", false], ["Carol", false], ["", true]]);
 });
 
+test("an invitation has the name of the one who invites, if that is known", () => {
+  const withheld = { address: "https://other.example/a/w", capabilities: [], present: true };
+  const call = callWith(named("2", "Bob"), withheld);
+  const [bob, nobody, all] = ["2", "?", ""].map((of) => context.partyName(call, of));
+  assert.deepEqual([bob, nobody, all], ["Bob", en.withheld, `Bob and ${en.withheld}`]);
+});
+
 test("a line keeps the name of the one who was there when it came", () => {
   const call = callWith(named("3", "Carol"));
   const line: Line = { id: "m", at: 0, own: false, kind: "text", text: "hi" };
