@@ -209,7 +209,7 @@ pub(super) async fn drop_pending(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{ClientForm, PeerIdentity, Role};
+    use crate::contract::{ClientForm, PeerClient, PeerIdentity, Role};
 
     fn missed(id: &str, client: &str, form: ClientForm, created: i64) -> Delivery {
         let body = MessageBody::Missed { role: Role::Second, peer: PeerIdentity::default(), at: UnixMillis(1) };
@@ -241,6 +241,34 @@ mod tests {
         other.message.call = "other".parse().unwrap();
         assert_eq!(store.add_missed(vec![other]).await.unwrap(), ["4"]);
         assert_eq!(store.add_missed(Vec::new()).await.unwrap(), [] as [&str; 0]);
+    }
+
+    /// What is passed on of a client's own is about no other number.
+    #[tokio::test]
+    async fn a_number_was_told_of_another_by_the_latest_peer_message_about_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+        let peer = |id: &str, token: &str| {
+            let address = format!("https://node.example/a/{token}").parse().unwrap();
+            let peer = PeerClient { number: None, name: None, address, capabilities: Vec::new() };
+            let mut delivery = missed(id, "a", ClientForm::Hosted, 5);
+            delivery.message.body = MessageBody::Peer { role: Role::Second, peer, own: None, reply: None };
+            delivery
+        };
+        let (one, two, mut own) = (peer("1", "one"), peer("2", "two"), peer("3", "own"));
+        let (call, number, other) = (one.message.call.clone(), one.number.clone(), one.other.clone());
+        own.other = number.clone();
+        let told = async |number: &Number, other: &Number| {
+            let peer = store.told_of(&call, number, other).await.unwrap();
+            peer.map(|peer| peer.address.as_str().rsplit('/').next().unwrap().to_owned())
+        };
+        assert_eq!(told(&number, &other).await, None);
+        store.add_deliveries(vec![one]).await.unwrap();
+        store.part(&call, [number.clone(), other.clone()], UnixMillis(6)).await.unwrap();
+        assert_eq!(told(&number, &other).await.as_deref(), Some("one"), "also when it is over");
+        store.add_deliveries(vec![two, own]).await.unwrap();
+        assert_eq!(told(&number, &other).await.as_deref(), Some("two"));
+        assert_eq!((told(&other, &number).await, told(&number, &number).await), (None, None));
     }
 
     #[tokio::test]

@@ -13,8 +13,8 @@ const DEVICE: Device = { id: "d", number: "+12125550100", name: "Browser", token
 
 export class ClientDouble {
   readonly devices: Devices = install();
-  /** What the client has posted to addresses. */
-  readonly posted: { readonly address: string; readonly content: Json; readonly authorization: string | undefined }[] = [];
+  /** What the client has posted to addresses; `shown` is the token with each post, and what is done about a redirect. */
+  readonly posted: { readonly address: string; readonly content: Json; readonly shown: readonly (string | undefined)[] }[] = [];
   /** Addresses that are no longer there. */
   readonly gone = new Set<string>();
   readonly notices: string[] = [];
@@ -90,10 +90,10 @@ export class ClientDouble {
     await this.takes(call, { type: "peer", role: "first", peer, reply: "https://own.example/a/reply" });
   }
 
-  async #fetch(address: string, { method, body, headers }: RequestInit): Promise<object> {
+  async #fetch(address: string, { method, body, headers, redirect }: RequestInit): Promise<object> {
     const status = this.gone.has(address) ? 404 : 200;
-    const { authorization } = (headers ?? {}) as Record<string, string>;
-    if (method === "POST") this.posted.push({ address, content: JSON.parse(String(body)) as Json, authorization });
+    const shown = [(headers as Record<string, string> | undefined)?.["authorization"], redirect];
+    if (method === "POST") this.posted.push({ address, content: JSON.parse(String(body)) as Json, shown });
     return { ok: status === 200, status, json: async () => ({ clients: 1 }) };
   }
 }

@@ -312,8 +312,9 @@ test("the token is shown to the own node, with its own addresses, and to nobody 
   }
   double.client.texts.write("one", "hi");
   await until(() => double.posted.length === 7);
-  const shown = double.posted.filter(({ authorization }) => authorization !== undefined);
-  assert.deepEqual(shown.map(({ address, authorization }) => [address, authorization]), [[own, "Bearer t"]]);
+  const shown = double.posted.map(({ address, shown }) => [address, ...shown]);
+  assert.deepEqual(shown[0], [own, "Bearer t", "error"]);
+  assert.deepEqual(shown.slice(1).map(([, ...shown]) => shown), Array(6).fill([undefined, undefined]));
   const guest: Access = new GuestAccess({ node: "https://own.example/" } as Api, { token: "secret", address: own });
   assert.equal(guest.token, undefined, "a guest's address says who posts");
 });
