@@ -102,7 +102,7 @@ export class Agreements {
     for (const { id } of this.all) this.#invitations.advance(id, "withdrawn");
   }
 
-  /** `sender` is the key of the party whose device invites, if the node says which one. */
+  /** `sender` is the key of the party whose device invites, as `senderKey` tells it. */
   invited(invite: Invite, address: string, sender: string | undefined): void {
     const here = present(this.#events.call());
     const others = here.filter((party) => party.guest === undefined && party.phone !== true);

@@ -1,5 +1,5 @@
 // The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
-import { authors, type Call, type CallEvent, type Calls, keyOf, type Line, personOf, present, senderOf, step } from "../core/calls.ts";
+import { authors, type Call, type CallEvent, type Calls, keyOf, type Line, personOf, present, senderKey, step } from "../core/calls.ts";
 import type { NodeMessage, Peer, Person, SentBy } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
@@ -212,10 +212,10 @@ export class Client {
         setTimeout(() => this.#events.changed(), TYPED + 100);
         return;
       default: {
-        const [address, sender] = [replyTo(call, signal.reply, message), senderOf(call, message)];
+        const [address, party] = [replyTo(call, signal.reply, message), senderKey(call, message)];
         if (address === undefined) return;
         if (signal.type === "invite") this.#events.notice(call, "invite", by);
-        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address, sender && keyOf(sender)));
+        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address, party));
       }
     }
   }

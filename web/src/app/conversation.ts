@@ -125,7 +125,7 @@ export class Conversation {
     this.withdraw(id);
   }
 
-  /** What another device sent. `address` is where answers to it go, and `sender` the key of the party whose device it is, if known. */
+  /** What another device sent. `address` is where answers to it go, and `sender` the key of its party (`senderKey`). */
   signal(signal: Signal, address: string, sender?: string): void {
     if (!("from" in signal) || signal.from === this.#self.from) return;
     switch (signal.type) {

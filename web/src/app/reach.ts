@@ -20,12 +20,12 @@ export async function isReachable(call: Call): Promise<boolean> {
 export function replyTo(call: Call, reply: string | undefined, by: SentBy): string | undefined {
   const sender = senderOf(call, by);
   if (by.guest !== undefined || sender?.present === false) return sender?.present === true ? sender.address : undefined;
-  const known = sender?.address === undefined ? addresses(call) : [sender.address];
+  const known = by.sender === undefined ? addresses(call) : [by.sender];
   const address = parseAddress(reply);
   const nodes = known.map((one) => new URL(one).origin);
   if (address !== undefined && nodes.includes(new URL(address).origin)) return address;
   const other = present(call).find((party) => party.guest === undefined && party.address !== undefined);
-  return sender?.address ?? other?.address ?? known[0];
+  return by.sender ?? other?.address ?? known[0];
 }
 
 /** What the node could not say of the guests of a call, of whom `guests` are there now. */

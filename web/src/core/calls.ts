@@ -245,10 +245,18 @@ export function senderOf(call: Call, { guest, sender }: SentBy): Party | undefin
   return sender === undefined ? undefined : call.parties.find((party) => party.guest === undefined && party.address === sender);
 }
 
-/** Who may have sent a message: the one who has, if the node says who; or else all who are no guests. */
+/** The key of that party: empty if the node names one who is not known by that address, undefined if it names none. */
+export function senderKey(call: Call, by: SentBy): string | undefined {
+  const sender = senderOf(call, by);
+  return sender === undefined ? by.sender && "" : keyOf(sender);
+}
+
+/** Who may have sent a message: the one who has, if the node says who; or else those with a client, but for guests. */
 export function authors(call: Call, by: SentBy): Person[] {
   const known = senderOf(call, by) ?? (by.guest === undefined ? undefined : { guest: by.guest });
   if (known !== undefined) return [personOf(known)];
+  // None of those whose address is known; perhaps one who has had another one.
+  if (by.sender !== undefined) return call.parties.filter((party) => party.guest === undefined).map(personOf);
   const others = call.parties.filter((party) => party.guest === undefined && party.phone !== true);
   const here = others.filter((party) => party.present);
   const may = here.length > 0 ? here : others.slice(-1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { authors, type Call, type Calls, current, keyOf, people, present, senderOf, step } from "../../src/core/calls.ts";
+import { authors, type Call, type Calls, current, keyOf, people, present, senderKey, senderOf, step } from "../../src/core/calls.ts";
 import type { NodeMessage } from "../../src/core/envelope.ts";
 
 let id = 0;
@@ -150,6 +150,15 @@ test("in a conference, the node says who has written, or it may be any of them",
   calls = node(calls, { type: "ended", number: "1" });
   assert.deepEqual([by("1"), by("2"), authors(only(calls), {})], [[bob], [carol], [carol, {}]]);
   assert.equal(senderOf(only(calls), { sender: "https://n.example/a/1" })?.present, false);
+});
+
+test("somebody whom the node names and this page does not know is not taken for the only other one", () => {
+  const calls = node(node(node(node(EMPTY, peer("1")), peer("2", { name: "Carol" })), { type: "ended", number: "1" }), answered("1"));
+  const by = { sender: "https://n.example/a/1" };
+  assert.deepEqual(authors(only(calls), by), [{ number: "2", name: "Carol" }, { number: "1", name: "Name 1" }], "the voice goes on without their client");
+  assert.deepEqual(authors(only(calls), {}), [{ number: "2", name: "Carol" }]);
+  const keys = [by, { sender: "https://n.example/a/2" }, {}].map((by) => senderKey(only(calls), by));
+  assert.deepEqual(keys, ["", "2", undefined]);
 });
 
 test("a conference has everybody until the last one leaves", () => {

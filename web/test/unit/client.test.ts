@@ -336,6 +336,14 @@ test("in a conference, the one whom the node names has written, and invites", as
   assert.deepEqual(conversation.invitations.map(({ party, state }) => [party, state]), [["2", "open"]]);
   await double.takes("one", { type: "ended", number: "1" });
   assert.deepEqual(conversation.invitations.map(({ state }) => state), ["open"], "another one has left");
+  const accept = { type: "accept", invitation: "x", session: "y", role: "second", nonce: "b".repeat(32), fingerprint: Array(32).fill("BB").join(":") };
+  const replies = [addressOf("device"), "https://elsewhere.example/a/x", undefined];
+  for (const reply of replies) {
+    await double.takes("one", { type: "message", content: { ...accept, from: "phone-phone-phone", reply }, sender: addressOf("2") });
+  }
+  const answers = () => double.posted.filter(({ content }) => content["type"] === "bye");
+  await until(() => answers().length === 3);
+  assert.deepEqual(answers().map(({ address }) => address), [addressOf("device"), addressOf("2"), addressOf("2")]);
 });
 
 test("somebody who has left is still named, and invites to nothing", async () => {
