@@ -118,11 +118,14 @@ export class Agreements {
     if (connected || (!isGuest && this.#events.autoAccepts(kind))) this.accept(id);
   }
 
-  accepted(accept: Accept, address: string): void {
+  /** `sender` as for `invited`. */
+  accepted(accept: Accept, address: string, sender = ""): void {
     const invitation = this.#invitations.get(accept.invitation);
+    // Another one was invited.
+    if (sender !== "" && invitation?.party !== undefined && sender !== invitation.party) return;
     const agreed = invitation !== undefined && this.#invitations.advance(invitation.id, "accepted");
     const known = this.#known(accept);
-    const session = agreed ? (known ?? this.#inviting(accept, invitation, address)) : undefined;
+    const session = agreed ? (known ?? this.#inviting(accept, invitation, address, sender)) : undefined;
     if (session !== undefined) {
       this.#shared.transfers.start(accept.invitation, session);
       this.#shared.sessions.keepOne(session);
@@ -196,7 +199,7 @@ export class Agreements {
   }
 
   /** The session that was accepted, from the inviting side. */
-  #inviting(accept: Accept, invitation: Invitation, address: string): Session | undefined {
+  #inviting(accept: Accept, invitation: Invitation, address: string, sender: string): Session | undefined {
     const { sessions, sources } = this.#shared;
     const own = this.#invitations.takeProof(invitation.id);
     const free = sessions.get(accept.session) === undefined && !sessions.full;
@@ -208,7 +211,7 @@ export class Agreements {
       inviter: true,
       round: 0,
       polite: isPolite(call.role, accept.role, true),
-      party: invitation.party ?? "",
+      party: invitation.party ?? sender,
       from: accept.from,
       address,
       own,

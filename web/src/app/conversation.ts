@@ -132,7 +132,7 @@ export class Conversation {
       case "invite":
         return this.#agreements.invited(signal, address, sender);
       case "accept":
-        return this.#agreements.accepted(signal, address);
+        return this.#agreements.accepted(signal, address, sender);
       case "decline":
         return this.#agreements.declined(signal.invitation, signal.from);
       case "sdp":

@@ -82,6 +82,17 @@ test("who withholds the number is told from a device that may be anybody's", asy
   assert.equal(double.sessions.length, 0);
 });
 
+test("an invitation is not accepted by another party than the one whom it is for", async () => {
+  double = new ConversationDouble(callWith(party("2"), party("3")));
+  await double.conversation.sources.start("camera", "");
+  const { invitation, session } = double.posted.find(({ type }) => type === "invite")!;
+  const accept = { type: "accept", invitation, session, role: "second", nonce: "b".repeat(32), fingerprint: fingerprint("BB") };
+  await double.says(STRANGER, accept, "3");
+  assert.equal(double.sessions.length, 0);
+  await double.says(PHONE, accept, "2");
+  assert.deepEqual(double.sessions.map(({ facts }) => [facts.from, facts.party]), [[PHONE, "2"]]);
+});
+
 test("nobody is shown something unasked under the name of another's device", async () => {
   double = new ConversationDouble(callWith(party("2"), party("3")));
   double.conversation.accept(await double.invites(PHONE, "camera", {}, "2"));
