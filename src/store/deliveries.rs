@@ -105,7 +105,8 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// How a number's clients were last told of another number and its client in a call.
+    /// How a number's clients were last told of another number and its client in a call, or will be in a moment. What was
+    /// dropped or has failed before it was sent has told nobody.
     pub async fn told_of(
         &self,
         call: &CallId,
@@ -115,6 +116,7 @@ impl Store {
         let query = sqlx::query(
             "SELECT number, other, client, form, body, attempts, created FROM deliveries
              WHERE kind = 'peer' AND call = $1 AND number = $2 AND other = $3 AND other <> number
+                 AND (state IN ('pending', 'delivered') OR attempts > 0)
              ORDER BY id DESC LIMIT 1",
         );
         let query = query.bind(call.to_string()).bind(number.to_string()).bind(other.to_string());

@@ -256,6 +256,8 @@ mod tests {
             delivery
         };
         let (one, two, mut own) = (peer("1", "one"), peer("2", "two"), peer("3", "own"));
+        let mut elsewhere = peer("4", "elsewhere");
+        elsewhere.message.call = "other".parse().unwrap();
         let (call, number, other) = (one.message.call.clone(), one.number.clone(), one.other.clone());
         own.other = number.clone();
         let told = async |number: &Number, other: &Number| {
@@ -263,8 +265,16 @@ mod tests {
             peer.map(|peer| peer.address.as_str().rsplit('/').next().unwrap().to_owned())
         };
         assert_eq!(told(&number, &other).await, None);
+        store.add_deliveries(vec![elsewhere]).await.unwrap();
+        assert_eq!(told(&number, &other).await, None, "it was told in another call");
+        let part = || store.part(&call, [number.clone(), other.clone()], UnixMillis(6));
+        store.add_deliveries(vec![peer("0", "never")]).await.unwrap();
+        assert_eq!(told(&number, &other).await.as_deref(), Some("never"), "it is on its way");
+        part().await.unwrap();
+        assert_eq!(told(&number, &other).await, None, "it was never sent");
         store.add_deliveries(vec![one]).await.unwrap();
-        store.part(&call, [number.clone(), other.clone()], UnixMillis(6)).await.unwrap();
+        store.delivered("1", None, UnixMillis(6)).unwrap().wait().await.unwrap();
+        part().await.unwrap();
         assert_eq!(told(&number, &other).await.as_deref(), Some("one"), "also when it is over");
         store.add_deliveries(vec![two, own]).await.unwrap();
         assert_eq!(told(&number, &other).await.as_deref(), Some("two"));
