@@ -71,12 +71,12 @@ pub(in crate::node) struct Accepted {
 struct Behind {
     claim: InboxToken,
     number: Number,
-    /// Whom it talks with there, or will.
+    /// Whom a message is from, for a softphone: the sender, or else whom the number talks with there, or will.
     other: Number,
     pbx: PbxName,
     /// The client of the guest whose token it is. A guest writes to one client, and decides nothing about the call.
     guest: Option<ClientId>,
-    /// The address of the client that posts, as those behind the token were told of it, if its number has proved itself.
+    /// The sender's address, as the receiver knows it; none if nobody has proved to be the sender.
     sender: Option<Address>,
 }
 
@@ -94,7 +94,7 @@ struct Behind {
 /// acknowledges it. `peer` and `ended` can't be ephemeral.
 ///
 /// Nobody needs a token. A client of this node that shows its own is named: the message has `sender`, the address by which
-/// the receiver was told of that client's number in this call. Any other token counts as none. Show yours to no other node.
+/// the receiver was told of that client's number in this call. Any other token is ignored. Show yours to no other node.
 #[utoipa::path(post, path = "/a/{token}", tag = "addresses", security((), ("bearer" = ["client"])),
     params(("token" = String, Path, description = "The token at the end of the address")),
     request_body(content = Object, description = "At most 64 kB"),
@@ -130,13 +130,12 @@ async fn take(api: &InboxesApi, auth: &Authenticator, token: &str, request: Requ
     // The client may be gone, and yet the body is read.
     let clients = api.disclosure.inbox_clients(&known.claim, &known.number).await?.len().max(1);
     spent(spending.take_bytes(bytes(clients), Instant::now()))?;
-    let (head, body) = request.into_parts();
-    // A guest is known by the address.
-    let from = if known.guest.is_none() { auth.client_number(&head).await? } else { None };
-    let request = Request::from_parts(head, body);
+    let headers = request.headers().clone();
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
     let behind = behind(api, token).ok_or_else(nobody)?;
+    // A guest is known by the address.
+    let from = if behind.guest.is_none() { auth.client_number(&headers).await? } else { None };
     let behind = match from {
         Some(from) => sent_by(api, behind, &from).await?,
         None => behind,
