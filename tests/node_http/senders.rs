@@ -88,7 +88,7 @@ async fn a_device_proves_its_number_too() {
 }
 
 #[tokio::test]
-async fn nobody_is_named_who_has_not_proved_to_have_sent_it() {
+async fn a_message_without_a_clients_token_has_no_sender() {
     let node = TestNode::start().await;
     let (_, [mut alice, bob, carol]) = conference(&node).await;
     let claim = json!({"text": "hi", "sender": alice.knows(BOB), "reply": bob.told[ALICE]["reply"]});
@@ -114,9 +114,13 @@ async fn a_number_that_the_receiver_was_not_told_of_is_not_named() {
     let (_, [mut alice, bob, _]) = conference(&node).await;
     node.number(DAVE, json!({"pbx": "a"})).await;
     node.client(DAVE, json!({})).await;
+    node.client(ALICE, json!({"address": "sip:alice@pbx.example"})).await;
     for number in [DAVE, ALICE] {
-        post(&node, bob.knows(ALICE), Some(&credential(number)), &json!({"n": 1})).await;
+        let text = format!("I am {number}");
+        post(&node, bob.knows(ALICE), Some(&credential(number)), &json!({"text": text})).await;
         assert_eq!(alice.stream.next().await.get("sender"), None, "{number}");
+        let from = from_on_softphone(&node, &text).await;
+        assert!(from.ends_with("=anonymous.invalid"), "{from}: it is nobody else's");
     }
 }
 
@@ -181,25 +185,30 @@ async fn handed_out(node: &TestNode) -> Vec<Value> {
     reply["messages"].as_array().unwrap().clone()
 }
 
+/// From whom a softphone gets this text.
+async fn from_on_softphone(node: &TestNode, text: &str) -> String {
+    let sent = handed_out(node).await;
+    let said = |sent: &&Value| sent["text"].as_str().unwrap().starts_with(text);
+    let message = sent.iter().find(said).unwrap_or_else(|| panic!("{sent:#?}"));
+    message["from"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_softphone_gets_it_from_the_number_that_sent_it() {
     let node = TestNode::start().await;
     let (_, [mut alice, bob, carol]) = conference(&node).await;
     node.client(ALICE, json!({"address": "sip:alice@pbx.example"})).await;
     for (number, other) in [(BOB, &bob), (CAROL, &carol)] {
-        let content = json!({"text": format!("I am {number}")});
-        post(&node, other.knows(ALICE), Some(&credential(number)), &content).await;
+        let text = format!("I am {number}");
+        post(&node, other.knows(ALICE), Some(&credential(number)), &json!({"text": text})).await;
         alice.stream.next().await;
-        let sent = handed_out(&node).await;
-        let said = |sent: &&Value| sent["text"].as_str().unwrap().starts_with(content["text"].as_str().unwrap());
-        let message = sent.iter().find(said).unwrap_or_else(|| panic!("{sent:#?}"));
-        assert_eq!(message["from"], number);
+        assert_eq!(from_on_softphone(&node, &text).await, number);
     }
 }
 
 /// The other has been connected with somebody else, and this one still has the address.
 #[tokio::test]
-async fn who_has_left_is_named_and_not_taken_for_those_who_stay() {
+async fn a_party_that_has_left_is_still_named() {
     let node = TestNode::start().await;
     let (call, [mut alice, bob, _]) = conference(&node).await;
     node.events(&call, 5, &[unbridged("leg-1", "leg-2"), unbridged("leg-2", "leg-4")]).await;

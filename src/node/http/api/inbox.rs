@@ -349,13 +349,16 @@ fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
 }
 
 /// Names `from`, which has proved itself, as the sender: as those behind the token were told of it, by an address of this
-/// node's. They learn nothing that they were not told before.
+/// node's. They learn nothing that they were not told before; but nobody else is taken for the sender.
 async fn sent_by(api: &InboxesApi, behind: Behind, from: &Number) -> Result<Behind, Problem> {
     let call = &behind.claim.call;
     let told = api.store.told_of(call, &behind.number, from).await?;
     let tokens = api.disclosure.inbox_tokens();
     let is_senders = |peer: &PeerClient| tokens.own(&peer.address).is_some_and(|token| tokens.is_for(&token, from));
-    let Some(peer) = told.filter(is_senders) else { return Ok(behind) };
+    let Some(peer) = told.filter(is_senders) else {
+        let other = if *from == behind.other { from.clone() } else { Number::withheld(call) };
+        return Ok(Behind { other, ..behind });
+    };
     let other = peer.number.unwrap_or_else(|| Number::withheld(call));
     Ok(Behind { other, sender: Some(peer.address), ..behind })
 }
