@@ -28,6 +28,8 @@ pub struct FileInvitation {
     pub from: DeviceTag,
     /// Where answers go.
     pub address: Address,
+    /// The address of the party whose device it is, if the node has named it.
+    pub sender: Option<Address>,
     /// What the device said.
     pub invite: FileInvite,
 }
@@ -76,8 +78,8 @@ impl FileInvitations {
     }
 
     /// The claim failed, and may be tried again.
-    pub fn claim_failed(&mut self, call: &CallId, id: &InvitationId) {
-        self.advance(call, id, State::Claiming, State::Open);
+    pub fn claim_failed(&mut self, call: &CallId, id: &InvitationId) -> Option<FileInvitation> {
+        self.advance(call, id, State::Claiming, State::Open)
     }
 
     /// Forgets an invitation that is not accepted: it was declined, another client has it, or the device that may withdraw it
@@ -125,6 +127,7 @@ mod tests {
             call: call(),
             from: "0123456789abcdef".parse().unwrap(),
             address: "https://node.example/a/x".parse().unwrap(),
+            sender: None,
             invite: FileInvite {
                 invitation: id(n),
                 session: "s".parse().unwrap(),

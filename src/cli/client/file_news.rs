@@ -24,8 +24,8 @@ pub(super) enum FileInput {
 pub(super) enum FileOutput {
     /// Post this.
     Post { call: CallId, address: Address, content: Value },
-    /// Show this.
-    Show { call: CallId, news: FileNews },
+    /// Show this. `sender` is the address of the party whom it is about, if the node has named it.
+    Show { call: CallId, sender: Option<Address>, news: FileNews },
 }
 
 /// What the user is told.

@@ -5,7 +5,6 @@ use super::file_news::{FileInput, FileOutput};
 use super::receive::Receiving;
 use super::sender::Words;
 use crate::contract::{Message, MessageBody, Notice, NoticeBody};
-use crate::core::address::Address;
 use crate::media::signal::parse_signal;
 
 impl Client {
@@ -19,8 +18,8 @@ impl Client {
         if guest.is_some() {
             return Ok(true);
         }
-        let outputs = files.signal(&message.call, signal);
-        self.carry_out(outputs, sender.as_ref())?;
+        let outputs = files.signal(&message.call, sender.as_ref(), signal);
+        self.carry_out(outputs)?;
         Ok(true)
     }
 
@@ -37,15 +36,14 @@ impl Client {
     pub(super) async fn file_input(&mut self, input: FileInput) -> anyhow::Result<()> {
         let Some(files) = &mut self.files else { return Ok(()) };
         let outputs = files.input(input).await;
-        self.carry_out(outputs, None)
+        self.carry_out(outputs)
     }
 
-    /// `sender` is the address of the party that caused this, if the node has named it.
-    fn carry_out(&mut self, outputs: Vec<FileOutput>, sender: Option<&Address>) -> anyhow::Result<()> {
+    fn carry_out(&mut self, outputs: Vec<FileOutput>) -> anyhow::Result<()> {
         for output in outputs {
             match output {
-                FileOutput::Show { call, news } => {
-                    self.show.files(&call, self.peers.sender(&call, sender).as_ref(), &news)?;
+                FileOutput::Show { call, sender, news } => {
+                    self.show.files(&call, self.peers.sender(&call, sender.as_ref()).as_ref(), &news)?;
                 }
                 FileOutput::Post { call, address, content } => {
                     // A call whose other side is unknown has no session.
@@ -65,7 +63,7 @@ impl Client {
     ) -> anyhow::Result<()> {
         let Some(files) = &mut self.files else { return self.show.note("start with --receive DIR to get files") };
         match answer(files) {
-            Ok(outputs) => self.carry_out(outputs, None),
+            Ok(outputs) => self.carry_out(outputs),
             Err(problem) => self.show.note(&problem),
         }
     }

@@ -53,6 +53,8 @@ struct RunningSession {
     call: CallId,
     with: DeviceTag,
     address: Address,
+    /// The address of the party whose device it is, if the node has named it.
+    sender: Option<Address>,
     own: Proof,
     handle: SessionHandle,
 }
@@ -138,15 +140,21 @@ impl Receiving {
         self.invitations.forget(call, invitation, None);
     }
 
-    /// Takes what another device says.
-    pub(super) fn signal(&mut self, call: &CallId, received: ReceivedSignal) -> Vec<FileOutput> {
+    /// Takes what another device says. `sender` is the address of the party whose device it is, if the node has named it.
+    pub(super) fn signal(
+        &mut self,
+        call: &CallId,
+        sender: Option<&Address>,
+        received: ReceivedSignal,
+    ) -> Vec<FileOutput> {
         let ReceivedSignal { from, reply, signal } = received;
         let Some(side) = self.calls.get(call).filter(|side| side.tag != from) else { return Vec::new() };
         match signal {
             Signal::Invite(invite) => {
                 let address = reply.filter(|reply| side.knows(reply)).unwrap_or_else(|| side.address.clone());
                 let accepts = self.accepts_all && !side.has_guest;
-                return self.invited(FileInvitation { call: call.clone(), from, address, invite }, accepts);
+                let (call, sender) = (call.clone(), sender.cloned());
+                return self.invited(FileInvitation { call, from, address, sender, invite }, accepts);
             }
             Signal::Bye { session, invitation } => {
                 let withdrawn = invitation.filter(|id| self.invitations.forget(call, id, Some(&from)).is_none());
@@ -163,21 +171,18 @@ impl Receiving {
 
     fn invited(&mut self, invitation: FileInvitation, accepts: bool) -> Vec<FileOutput> {
         let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
-        let files = invitation.invite.files.clone();
+        let (files, sender) = (invitation.invite.files.clone(), invitation.sender.clone());
         if !self.invitations.receive(invitation) {
             return Vec::new();
         }
         self.numbered.push((call.clone(), id));
         let n = self.numbered.len();
-        let mut outputs = vec![FileOutput::Show { call, news: FileNews::Invited { n, files } }];
+        let show = |news| FileOutput::Show { call: call.clone(), sender: sender.clone(), news };
+        let mut outputs = vec![show(FileNews::Invited { n, files })];
         if accepts {
-            outputs.extend(self.accept(Some(n)).err().map(|problem| self.problem(n, problem)));
+            outputs.extend(self.accept(Some(n)).err().map(|problem| show(FileNews::Problem(problem))));
         }
         outputs
-    }
-
-    fn problem(&self, n: usize, problem: String) -> FileOutput {
-        FileOutput::Show { call: self.numbered[n - 1].0.clone(), news: FileNews::Problem(problem) }
     }
 
     /// The invitation that the user means: this one, or the latest.
@@ -224,12 +229,12 @@ impl Receiving {
                 None => Vec::new(),
             },
             FileInput::Claimed { call, invitation, won: Ok(false) } => {
-                self.invitations.forget(&call, &invitation, None);
-                vec![FileOutput::Show { call, news: FileNews::Lost }]
+                let sender = self.invitations.forget(&call, &invitation, None).and_then(|lost| lost.sender);
+                vec![FileOutput::Show { call, sender, news: FileNews::Lost }]
             }
             FileInput::Claimed { call, invitation, won: Err(error) } => {
-                self.invitations.claim_failed(&call, &invitation);
-                vec![FileOutput::Show { call, news: FileNews::Problem(error.to_string()) }]
+                let sender = self.invitations.claim_failed(&call, &invitation).and_then(|failed| failed.sender);
+                vec![FileOutput::Show { call, sender, news: FileNews::Problem(error.to_string()) }]
             }
             FileInput::Session { call, with, event } => self.session_event(call, &with, event).into_iter().collect(),
         }
@@ -237,42 +242,40 @@ impl Receiving {
 
     /// An invitation is ours: answers it, in the session that there is with its device, or in a new one.
     async fn won(&mut self, invitation: FileInvitation) -> Vec<FileOutput> {
-        let FileInvitation { call, from, address, invite } = invitation;
-        let known = self.sessions.iter().position(|session| session.call == call && session.with == from);
+        let FileInvitation { call, from, address, invite, .. } = &invitation;
+        let (call, address) = (call.clone(), address.clone());
+        let known = self.sessions.iter().position(|session| session.call == call && session.with == *from);
         let at = match known {
             Some(at) => at,
             None if self.sessions.len() >= SESSIONS_MAX => {
-                return self.post(&call, address, &Answer::Decline(invite.invitation)).into_iter().collect();
+                let declined = Answer::Decline(invite.invitation.clone());
+                return self.post(&call, address, &declined).into_iter().collect();
             }
-            None => match self.start(&call, &from, &address, &invite).await {
+            None => match self.start(&invitation).await {
                 Ok(session) => {
                     self.sessions.push(session);
                     self.sessions.len() - 1
                 }
                 Err(error) => {
-                    let problem = FileNews::Problem(error.to_string());
-                    let declined = self.post(&call, address, &Answer::Decline(invite.invitation));
-                    return declined.into_iter().chain([FileOutput::Show { call, news: problem }]).collect();
+                    let (news, sender) = (FileNews::Problem(error.to_string()), invitation.sender.clone());
+                    let declined = self.post(&call, address, &Answer::Decline(invite.invitation.clone()));
+                    return declined.into_iter().chain([FileOutput::Show { call, sender, news }]).collect();
                 }
             },
         };
-        let FileInvite { invitation, files, .. } = invite;
+        let FileInvite { invitation, files, .. } = invitation.invite;
         let session = &self.sessions[at];
         self.sizes.insert(invitation.clone(), (files.bytes, 0));
         // Before the device learns that it may send.
         tell(session, SessionCommand::Expect { invitation: invitation.clone(), files });
         let Some(role) = self.calls.get(&call).map(|side| side.role) else { return Vec::new() };
         let accept = Answer::Accept { invitation, session: session.handle.id.clone(), role, own: session.own };
-        self.post(&call, address, &accept).into_iter().collect()
+        // Whoever uses the name of a device learns nothing of its session.
+        self.post(&call, session.address.clone(), &accept).into_iter().collect()
     }
 
-    async fn start(
-        &self,
-        call: &CallId,
-        from: &DeviceTag,
-        address: &Address,
-        invite: &FileInvite,
-    ) -> Result<RunningSession, MediaError> {
+    async fn start(&self, invitation: &FileInvitation) -> Result<RunningSession, MediaError> {
+        let FileInvitation { call, from, address, sender, invite } = invitation;
         let own = self.settings.identity.proof(rand::random());
         let session = MediaSession::new(invite, own);
         let (handle, mut events) = session_task::start(session, self.settings.clone()).await?;
@@ -288,11 +291,13 @@ impl Receiving {
                 }
             }
         });
-        Ok(RunningSession { call: call.clone(), with: from.clone(), address: address.clone(), own, handle })
+        let (call, with, address, sender) = (call.clone(), from.clone(), address.clone(), sender.clone());
+        Ok(RunningSession { call, with, address, sender, own, handle })
     }
 
     fn session_event(&mut self, call: CallId, with: &DeviceTag, event: SessionEvent) -> Option<FileOutput> {
         let at = self.sessions.iter().position(|session| session.call == call && session.with == *with)?;
+        let sender = self.sessions[at].sender.clone();
         let news = match event {
             SessionEvent::Say(answer) => return self.post(&call, self.sessions[at].address.clone(), &answer),
             SessionEvent::Words(words) => FileNews::Words(words),
@@ -323,7 +328,7 @@ impl Receiving {
                 }
             }
         };
-        Some(FileOutput::Show { call, news })
+        Some(FileOutput::Show { call, sender, news })
     }
 
     fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {
