@@ -109,10 +109,13 @@ impl Api {
     }
 
     /// Whether an address is one of this node's own, so that a post there may show the token. Nobody else may see it.
-    pub(super) fn has(&self, address: &Address) -> bool {
+    pub(super) fn owns(&self, address: &Address) -> bool {
         let own = self.url(&["a", ""]);
-        let address = Url::parse(address.as_str());
-        address.is_ok_and(|address| address.origin() == own.origin() && address.path().starts_with(own.path()))
+        let Ok(address) = Url::parse(address.as_str()) else { return false };
+        let token = address.path().strip_prefix(own.path()).filter(|_| address.origin() == own.origin());
+        // What a proxy might decode could lead to something else on that host.
+        let is_plain = |token: &str| token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        token.is_some_and(|token| !token.is_empty() && is_plain(token)) && address.query().is_none()
     }
 
     /// The URL of a path. Each segment is percent-encoded.
@@ -194,11 +197,11 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let shows = |node: &str, address: &str| {
             let api = Api::new(node.parse().unwrap(), "token").unwrap();
-            api.has(&address.parse().unwrap())
+            api.owns(&address.parse().unwrap())
         };
         for (node, address) in [
             ("https://node.example", "https://node.example/a/x"),
-            ("https://node.example/", "https://node.example:443/a/x"),
+            ("https://node.example/", "https://node.example:443/a/aZ0-_"),
             ("https://node.example/sidecall", "https://node.example/sidecall/a/x"),
             ("http://127.0.0.1:8600", "http://127.0.0.1:8600/a/x"),
         ] {
@@ -210,6 +213,10 @@ mod tests {
             ("https://node.example", "https://node.example:8443/a/x"),
             ("https://node.example", "https://node.example/other/a/x"),
             ("https://node.example", "https://node.example/a/../other/x"),
+            ("https://node.example", "https://node.example/a/..%2fother"),
+            ("https://node.example", "https://node.example/a/x/other"),
+            ("https://node.example", "https://node.example/a/x?other"),
+            ("https://node.example", "https://node.example/a/"),
             ("https://node.example/sidecall", "https://node.example/a/x"),
             ("https://127.0.0.1:8600", "http://127.0.0.1:8600/a/x"),
             ("http://127.0.0.1:8600", "http://127.0.0.1:8601/a/x"),

@@ -122,7 +122,7 @@ async fn post(client: &reqwest::Client, api: &Api, address: &Address, words: &Wo
         Words::Signal(content) => content.clone(),
     };
     let request = client.post(address.as_str()).timeout(WITHIN).json(&body);
-    let request = if api.has(address) { request.bearer_auth(api.token()) } else { request };
+    let request = if api.owns(address) { request.bearer_auth(api.token()) } else { request };
     let status = request.send().await.map_err(|e| Problem { text: cause(&e), later: true })?.status();
     let (text, later) = match status.as_u16() {
         200..=299 => return Ok(()),
@@ -132,4 +132,44 @@ async fn post(client: &reqwest::Client, api: &Api, address: &Address, words: &Wo
         code => (format!("their node answered {status}"), code >= 500),
     };
     Err(Problem { text, later })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What is sent to a node in one request, up to the end of its head.
+    async fn request_head(node: &TcpListener) -> String {
+        let (mut connection, _) = node.accept().await.unwrap();
+        let (mut request, mut part) = (Vec::new(), [0; 4096]);
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            let length = connection.read(&mut part).await.unwrap();
+            assert!(length > 0, "the request ends too early");
+            request.extend(&part[..length]);
+        }
+        connection.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8_lossy(&request).to_lowercase()
+    }
+
+    #[tokio::test]
+    async fn our_own_node_gets_the_token_and_no_other() {
+        // Fails if a provider is already installed, which is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let [own, other] =
+            [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let url = |node: &TcpListener| format!("http://{}", node.local_addr().unwrap());
+        let api = Api::new(url(&own).parse().unwrap(), "token").unwrap();
+        let client = api_client::client().unwrap();
+        for (node, shows) in [(&own, true), (&other, false)] {
+            let address = format!("{}/a/x", url(node)).parse().unwrap();
+            let words = Words::Text("hi".to_owned());
+            let (posted, head) = tokio::join!(post(&client, &api, &address, &words), request_head(node));
+            assert!(posted.is_ok());
+            assert_eq!(head.contains("authorization: bearer token"), shows, "{head}");
+            assert_eq!(head.contains("authorization"), shows, "{head}");
+        }
+    }
 }

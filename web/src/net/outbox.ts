@@ -30,7 +30,7 @@ export class Outbox {
     const body = JSON.stringify(content);
     if (new TextEncoder().encode(body).length > BODY_MAX) return Promise.resolve("refused");
     const attempts = "ephemeral" in content ? 2 : ATTEMPTS;
-    const token = isOf(this.#home.node, address) ? this.#home.token : undefined;
+    const token = isOwn(this.#home.node, address) ? this.#home.token : undefined;
     const sent = (this.#queues.get(address) ?? Promise.resolve()).then(() => send(address, body, token, attempts));
     this.#queues.set(address, sent);
     void sent.then(() => {
@@ -41,8 +41,10 @@ export class Outbox {
 }
 
 /** Whether an address is one of this node's. Nobody else may see the token, neither on another host nor elsewhere on this one. */
-function isOf(node: string, address: string): boolean {
-  return new URL(address).href.startsWith(new URL("a/", node).href);
+function isOwn(node: string, address: string): boolean {
+  const [own, { href }] = [new URL("a/", node).href, new URL(address)];
+  // What a proxy might decode could lead to something else on this host.
+  return href.startsWith(own) && /^[\w-]+$/.test(href.slice(own.length));
 }
 
 async function send(address: string, body: string, token: string | undefined, attempts: number): Promise<Posted> {

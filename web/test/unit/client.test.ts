@@ -304,17 +304,17 @@ test("the token is shown to the own node, with its own addresses, and to nobody 
   const own = "https://own.example/a/x";
   const others = [
     "https://other.example/a/x", "https://own.example.other.example/a/x", "https://own.example:8443/a/x", "http://own.example/a/x",
-    "https://own.example/b/x", "https://own.example/a/../x",
+    "https://own.example/b/x", "https://own.example/a/../x", "https://own.example/a/..%2fx", "https://own.example/a/x?y",
   ];
   await double.start();
   for (const [n, address] of [own, ...others].entries()) {
     await double.takes("one", { type: "peer", role: "first", peer: { number: String(n), address, capabilities: [] } });
   }
   double.client.texts.write("one", "hi");
-  await until(() => double.posted.length === 7);
+  await until(() => double.posted.length === 9);
   const shown = double.posted.map(({ address, shown }) => [address, ...shown]);
   assert.deepEqual(shown[0], [own, "Bearer t", "error"]);
-  assert.deepEqual(shown.slice(1).map(([, ...shown]) => shown), Array(6).fill([undefined, undefined]));
+  assert.deepEqual(shown.slice(1).map(([, ...shown]) => shown), Array(8).fill([undefined, undefined]));
   const guest: Access = new GuestAccess({ node: "https://own.example/" } as Api, { token: "secret", address: own });
   assert.equal(guest.token, undefined, "a guest's address says who posts");
 });
