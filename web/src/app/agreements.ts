@@ -1,5 +1,5 @@
 // How devices agree on a session: invitations that are sent, answered and taken up, and the sessions that they open.
-import { type Call, keyOf, present } from "../core/calls.ts";
+import { type Call, differ, keyOf, present } from "../core/calls.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { Accept, Bundle, InvitationKind, Invite } from "../core/signal.ts";
 import { commitment } from "../core/verify.ts";
@@ -103,28 +103,26 @@ export class Agreements {
   }
 
   /** `sender` is the key of the party whose device invites, as `senderKey` tells it. */
-  invited(invite: Invite, address: string, sender: string | undefined): void {
-    const here = present(this.#events.call());
-    const others = here.filter((party) => party.guest === undefined && party.phone !== true);
+  invited(invite: Invite, address: string, sender: string | undefined, isGuest: boolean): void {
+    const others = present(this.#events.call()).filter((party) => party.guest === undefined && party.phone !== true);
     const party = sender ?? (others.length === 1 ? keyOf(others[0]!) : undefined);
     if (!this.#invitations.receive(invite, address, party)) return;
     const { invitation: id, kind, from } = invite;
     // Another device would see what this one shows, and nobody has compared words with it yet.
     if (kind === "join") return;
-    const session = this.#shared.sessions.with(from);
+    const session = this.#shared.sessions.with(from, party);
     // Anybody may use the name of another's device, and nobody has checked who a guest is.
-    const connected = kind !== "files" && session !== undefined && (sender === undefined || session.facts.party === sender);
-    const isGuest = here.some(({ guest }) => guest !== undefined && guest === sender);
+    const connected = kind !== "files" && party !== undefined && session?.facts.party === party;
     if (connected || (!isGuest && this.#events.autoAccepts(kind))) this.accept(id);
   }
 
   /** `sender` as for `invited`. */
-  accepted(accept: Accept, address: string, sender = ""): void {
+  accepted(accept: Accept, address: string, sender: string | undefined): void {
     const invitation = this.#invitations.get(accept.invitation);
-    // Another one was invited.
-    if (sender !== "" && invitation?.party !== undefined && sender !== invitation.party) return;
+    // Another one was invited. If the node names nobody: only the one who was invited knows the invitation's id.
+    if (sender !== undefined && invitation?.party !== undefined && sender !== invitation.party) return;
     const agreed = invitation !== undefined && this.#invitations.advance(invitation.id, "accepted");
-    const known = this.#known(accept);
+    const known = this.#known(accept, sender);
     const session = agreed ? (known ?? this.#inviting(accept, invitation, address, sender)) : undefined;
     if (session !== undefined) {
       this.#shared.transfers.start(accept.invitation, session);
@@ -139,18 +137,19 @@ export class Agreements {
     if (agreed) this.#inviteAnew(invitation);
   }
 
-  declined(id: string, from: string): void {
+  declined(id: string, from: string, sender: string | undefined): void {
     const invitation = this.#invitations.get(id);
     const session = this.#shared.sessions.get(invitation?.session ?? "");
     // An invitation into a session is for its device alone.
     const concerned = session === undefined || session.facts.from === from;
-    if (invitation?.incoming !== false || !concerned) return;
+    if (invitation?.incoming !== false || !concerned || differ(invitation.party, sender)) return;
     if (this.#invitations.advance(id, "declined")) this.#shared.transfers.drop(id);
   }
 
   /** The device that has invited no longer does. */
-  withdrawn(id: string, from: string): void {
-    if (this.#invitations.get(id)?.from !== from) return;
+  withdrawn(id: string, from: string, sender: string | undefined): void {
+    const invitation = this.#invitations.get(id);
+    if (invitation?.from !== from || differ(invitation.party, sender)) return;
     this.#invitations.advance(id, "withdrawn");
     this.#shared.transfers.drop(id);
   }
@@ -162,13 +161,14 @@ export class Agreements {
     const won = await this.#events.claim(id);
     if (!this.#invitations.advance(id, won ? "won" : "lost") || !won) return;
     const invitation = this.#invitations.get(id)!;
-    const session = sessions.with(invite.from) ?? this.#answering(invite, invitation);
+    const session = sessions.with(invite.from, invitation.party) ?? this.#answering(invite, invitation);
     if (session === undefined) return;
     if (invite.files !== undefined) transfers.expect(id, invite.files, session);
     const { nonce, fingerprint } = session.facts.own;
     const { role } = this.#events.call();
     const content = { type: "accept", invitation: id, session: session.facts.id, role, nonce, fingerprint };
-    void this.#events.post(invitation.address, content);
+    // Whoever uses the name of a device learns nothing of its session.
+    void this.#events.post(session.facts.address, content);
     session.setSources(sources.tracks);
     if (invite.kind !== "join") return;
     for (const other of sessions.all) if (other !== session && other.facts.party === session.facts.party) sessions.end(other);
@@ -193,13 +193,13 @@ export class Agreements {
     });
   }
 
-  #known(accept: Accept): Session | undefined {
+  #known(accept: Accept, sender: string | undefined): Session | undefined {
     const known = this.#shared.sessions.get(accept.session);
-    return known?.facts.from === accept.from ? known : undefined;
+    return known?.isWith(accept.from, sender) ? known : undefined;
   }
 
   /** The session that was accepted, from the inviting side. */
-  #inviting(accept: Accept, invitation: Invitation, address: string, sender: string): Session | undefined {
+  #inviting(accept: Accept, invitation: Invitation, address: string, sender = ""): Session | undefined {
     const { sessions, sources } = this.#shared;
     const own = this.#invitations.takeProof(invitation.id);
     const free = sessions.get(accept.session) === undefined && !sessions.full;

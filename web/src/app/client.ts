@@ -1,5 +1,5 @@
 // The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
-import { authors, type Call, type CallEvent, type Calls, keyOf, type Line, personOf, present, senderKey, step } from "../core/calls.ts";
+import { authors, type Call, type CallEvent, type Calls, keyOf, type Line, personOf, present, step } from "../core/calls.ts";
 import type { NodeMessage, Peer, Person, SentBy } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
@@ -211,12 +211,10 @@ export class Client {
         this.#step({ type: "typing", call: call.id, until: Date.now() + TYPED, by });
         setTimeout(() => this.#events.changed(), TYPED + 100);
         return;
-      default: {
-        const [address, party] = [replyTo(call, signal.reply, message), senderKey(call, message)];
-        if (address === undefined) return;
+      default:
+        if (replyTo(call, signal.reply, message) === undefined) return;
         if (signal.type === "invite") this.#events.notice(call, "invite", by);
-        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address, party));
-      }
+        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, message));
     }
   }
 

@@ -1,10 +1,12 @@
 // What happens beside the voice in one call: who is invited to what, the sessions, shared sources and files.
-import { type Call, keyOf, present } from "../core/calls.ts";
+import { type Call, keyOf, present, senderKey } from "../core/calls.ts";
+import type { SentBy } from "../core/envelope.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { InvitationKind, Signal, Source } from "../core/signal.ts";
 import { bundleOf, type Entry } from "../files/entries.ts";
 import { postAtOnce } from "../net/outbox.ts";
 import { Agreements } from "./agreements.ts";
+import { replyTo } from "./reach.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import { type Self, Sessions } from "./sessions.ts";
 import { Sources } from "./sources.ts";
@@ -125,33 +127,35 @@ export class Conversation {
     this.withdraw(id);
   }
 
-  /** What another device sent. `address` is where answers to it go, and `sender` the key of its party (`senderKey`). */
-  signal(signal: Signal, address: string, sender?: string): void {
+  /** What another device sent. Nothing comes of what those send who have left since. */
+  signal(signal: Signal, by: SentBy): void {
     if (!("from" in signal) || signal.from === this.#self.from) return;
+    const [address, sender] = [replyTo(this.#call, signal.reply, by), senderKey(this.#call, by)];
+    if (address === undefined) return;
     switch (signal.type) {
       case "invite":
-        return this.#agreements.invited(signal, address, sender);
+        return this.#agreements.invited(signal, address, sender, by.guest !== undefined);
       case "accept":
         return this.#agreements.accepted(signal, address, sender);
       case "decline":
-        return this.#agreements.declined(signal.invitation, signal.from);
+        return this.#agreements.declined(signal.invitation, signal.from, sender);
       case "sdp":
       case "ice":
       case "restart":
-        return this.#sessionOf(signal.session, signal.from)?.signal(signal);
+        return this.#sessionOf(signal.session, signal.from, sender)?.signal(signal);
       case "bye": {
-        if (signal.invitation !== undefined) this.#agreements.withdrawn(signal.invitation, signal.from);
-        const session = this.#sessionOf(signal.session ?? "", signal.from);
+        if (signal.invitation !== undefined) this.#agreements.withdrawn(signal.invitation, signal.from, sender);
+        const session = this.#sessionOf(signal.session ?? "", signal.from, sender);
         if (session !== undefined) this.#sessions.close(session);
         return;
       }
     }
   }
 
-  /** A session, if it is with this device. */
-  #sessionOf(id: string, from: string): Session | undefined {
+  /** A session, if it is with this device of this party. */
+  #sessionOf(id: string, from: string, party: string | undefined): Session | undefined {
     const session = this.#sessions.get(id);
-    return session?.facts.from === from ? session : undefined;
+    return session?.isWith(from, party) ? session : undefined;
   }
 
   #sourceChanged(source: Source): void {

@@ -1,4 +1,5 @@
 // A session: the connection between this device and one other, who it is verified to be, and what it carries.
+import { differ } from "../core/calls.ts";
 import type { Role } from "../core/envelope.ts";
 import { type Counters, quality, sample, type Quality } from "../core/quality.ts";
 import type { Ice as Candidates, Sdp, Signal, Source } from "../core/signal.ts";
@@ -75,6 +76,11 @@ export class Session {
 
   get facts(): SessionFacts {
     return this.#facts;
+  }
+
+  /** Whether it is with this device. Anybody may use its name, so the parties must not differ either. */
+  isWith(from: string, party: string | undefined): boolean {
+    return this.#facts.from === from && !differ(this.#facts.party, party);
   }
 
   /** The words to compare by voice, once both sides' parts are known. */

@@ -47,9 +47,9 @@ export class Sessions {
     return this.#all.get(id);
   }
 
-  /** The one with this device. */
-  with(from: string): Session | undefined {
-    return this.all.find(({ facts }) => facts.from === from);
+  /** The one with this device of this party. */
+  with(from: string, party: string | undefined): Session | undefined {
+    return this.all.find((session) => session.isWith(from, party));
   }
 
   open(facts: SessionFacts): Session {
@@ -73,7 +73,8 @@ export class Sessions {
 
   /** Both sides may have invited each other at once: of two sessions with a device, the one with the lower id stays. */
   keepOne(session: Session): void {
-    const same = this.all.filter(({ facts }) => facts.from === session.facts.from);
+    const { from, party } = session.facts;
+    const same = this.all.filter((other) => other.isWith(from, party));
     const [kept, ...rest] = same.sort((a, b) => (a.facts.id < b.facts.id ? -1 : 1));
     for (const other of rest) {
       this.#transfers.moved(other, kept!);

@@ -204,6 +204,11 @@ export function keyOf({ guest, number }: Person): string {
   return guest ?? number ?? WITHHELD;
 }
 
+/** Whether two keys are of different parties, as far as they are known: an empty one may be anybody's. */
+export function differ(a = "", b = ""): boolean {
+  return a !== "" && b !== "" && a !== b;
+}
+
 function isOver({ phase }: Call): boolean {
   return phase === "ended" || phase === "missed";
 }
@@ -247,6 +252,7 @@ export function senderOf(call: Call, { guest, sender }: SentBy): Party | undefin
 
 /** The key of that party: empty if the node names one who is not known by that address, undefined if it names none. */
 export function senderKey(call: Call, by: SentBy): string | undefined {
+  if (by.guest !== undefined) return by.guest;
   const sender = senderOf(call, by);
   return sender === undefined ? by.sender && "" : keyOf(sender);
 }

@@ -3,7 +3,7 @@ import { Conversation } from "../../src/app/conversation.ts";
 import { Ice } from "../../src/app/ice.ts";
 import type { Session } from "../../src/app/session.ts";
 import type { TransferView } from "../../src/app/transfers.ts";
-import type { Call, Party } from "../../src/core/calls.ts";
+import { type Call, keyOf, type Party } from "../../src/core/calls.ts";
 import { parseSignal } from "../../src/core/signal.ts";
 import type { IceAnswer } from "../../src/net/api.ts";
 import type { Identity } from "../../src/media/certificate.ts";
@@ -23,6 +23,8 @@ export const callWith = (...parties: Party[]): Call => ({
 export class ConversationDouble {
   readonly devices: Devices = install();
   readonly posted: Json[] = [];
+  /** The same, with the addresses. */
+  readonly addressed: (readonly [string, Json])[] = [];
   /** How many devices a post reaches. */
   reach = 1;
   automatic = false;
@@ -30,14 +32,17 @@ export class ConversationDouble {
   ice: () => Promise<IceAnswer> = async () => ({ configuration: {}, expires: Infinity });
   readonly done: TransferView[] = [];
   readonly conversation: Conversation;
+  readonly #call: Call;
   #ids = 0;
 
   constructor(call: Call = callWith(party("2"))) {
+    this.#call = call;
     const identity = { certificate: {}, fingerprint: fingerprint("AA") } as Identity;
     const ice = new Ice(() => this.ice(), () => undefined);
     this.conversation = new Conversation(call, { identity, from: "own-own-own-own-own", ice }, {
-      post: async (_, content) => {
+      post: async (address, content) => {
         this.posted.push(content as Json);
+        this.addressed.push([address, content as Json]);
         return this.reach;
       },
       claim: async () => true,
@@ -64,9 +69,10 @@ export class ConversationDouble {
 
   /** Another device says something, that of this party if the node says so. */
   async says(from: string, content: Json, party?: string): Promise<void> {
-    const signal = parseSignal({ ...content, from });
+    const signal = parseSignal({ reply: `https://other.example/a/${from}`, ...content, from });
     if (signal === undefined) throw new Error(`not understood: ${JSON.stringify(content)}`);
-    this.conversation.signal(signal, `https://other.example/a/${from}`, party);
+    const { guest, address: sender } = this.#call.parties.find((known) => keyOf(known) === party) ?? {};
+    this.conversation.signal(signal, guest !== undefined ? { guest } : sender !== undefined ? { sender } : {});
     await settle();
   }
 

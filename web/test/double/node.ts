@@ -324,10 +324,12 @@ export class NodeDouble {
     this.posted.push(body);
     const ephemeral = body["ephemeral"] === true;
     const { call, guest } = address;
-    const named = !this.old && guest === undefined && from !== undefined && from.number !== address.number;
+    const devices = this.#of(address.number).filter(({ client }) => address.client === undefined || client === address.client);
+    // A guest writes with the host alone.
+    const several = !this.old && devices.every(({ host }) => host === undefined);
+    const named = several && guest === undefined && from !== undefined && from.number !== address.number;
     const by = guest === undefined ? named && { sender: this.#address(call, from.number) } : { guest };
     const message = { call, type: "message", content: body, ...by };
-    const devices = this.#of(address.number).filter(({ client }) => address.client === undefined || client === address.client);
     const reached = devices.filter((device) => this.#deliver(device, message, ephemeral));
     return [202, { clients: ephemeral ? reached.length : devices.length }];
   }

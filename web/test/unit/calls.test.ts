@@ -134,6 +134,7 @@ test("what a guest has written is the guest's, and what others have is not", () 
   assert.deepEqual(authors(only(calls), { guest: "g1" }), [{ guest: "g1", name: "Zoë" }]);
   assert.deepEqual(authors(only(calls), {}), [bob]);
   assert.deepEqual(authors(only(calls), { guest: "g2" }), [{ guest: "g2" }], "of whom the node has not told yet");
+  assert.deepEqual(["g1", "g2"].map((guest) => senderKey(only(calls), { guest })), ["g1", "g2"]);
   calls = node(calls, { type: "guest-left", guest: "g1" });
   assert.deepEqual(authors(only(calls), { guest: "g1" }), [{ guest: "g1", name: "Zoë" }]);
   calls = node(node(calls, { type: "ended", number: "1" }), answered("2"));

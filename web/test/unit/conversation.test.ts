@@ -1,6 +1,7 @@
 // What happens beside the voice in one call, with the browser and the other devices in memory.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
+import type { Session } from "../../src/app/session.ts";
 import type { Party } from "../../src/core/calls.ts";
 import { commitment } from "../../src/core/verify.ts";
 import { Channel, Connection, fingerprint, sdpOf, settle } from "../double/browser.ts";
@@ -69,7 +70,7 @@ test("when somebody leaves a conference, the devices of the others are shown wha
   assert.deepEqual([double.sessions.length, state(asked)], [1, "withdrawn"]);
 });
 
-test("who withholds the number is told from a device that may be anybody's", async () => {
+test("a withheld number is not confused with a device that may be anybody's", async () => {
   const withheld: Party = { address: "https://own.example/a/w", capabilities: [], present: true };
   double = new ConversationDouble(callWith(party("2"), party("3"), withheld));
   double.conversation.accept(await double.invites(PHONE, "camera", {}, "?"));
@@ -99,6 +100,42 @@ test("nobody is shown something unasked under the name of another's device", asy
   await settle();
   assert.notEqual(state(await double.invites(PHONE, "screen", {}, "2")), "open");
   assert.equal(state(await double.invites(PHONE, "screen", {}, "3")), "open");
+  assert.equal(state(await double.invites(PHONE, "screen")), "open", "the token was left out");
+});
+
+test("whoever uses the name of another's device learns nothing of its session", async () => {
+  double = new ConversationDouble(callWith(party("2"), party("3")));
+  double.conversation.accept(await double.invites(PHONE, "camera", {}, "2"));
+  await settle();
+  const [{ facts }] = double.sessions as [Session];
+  const theirs = "https://other.example/a/3";
+  for (const by of ["3", undefined]) {
+    double.conversation.accept(await double.invites(PHONE, "camera", { reply: theirs }, by));
+    await settle();
+  }
+  const told = double.addressed.filter(([address, content]) => address === theirs && content["session"] === facts.id);
+  assert.deepEqual(told, []);
+  assert.equal(double.sessions.find((session) => session.facts.id === facts.id)?.facts.party, "2", "it goes on");
+});
+
+test("another party ends nothing under the name of a device", async () => {
+  double = new ConversationDouble(callWith(party("2"), party("3")));
+  const asked = await double.invites(PHONE, "screen", {}, "2");
+  double.conversation.accept(await double.invites(PHONE, "camera", {}, "2"));
+  await settle();
+  const session = double.sessions[0]!.facts.id;
+  await double.says(PHONE, { type: "bye", session, invitation: asked }, "3");
+  assert.deepEqual([double.sessions.length, state(asked)], [1, "open"]);
+  await double.says(PHONE, { type: "bye", session, invitation: asked }, "2");
+  assert.deepEqual([double.sessions.length, state(asked)], [0, "withdrawn"]);
+});
+
+test("what a guest sent who has left since is accepted neither unasked nor later", async () => {
+  const guest: Party = { guest: "g1", name: "Zoë", address: "https://own.example/a/g1", capabilities: [], present: true };
+  double = new ConversationDouble(callWith(party("2"), guest));
+  double.automatic = true;
+  double.conversation.update(callWith(party("2"), { ...guest, present: false }));
+  assert.equal(state(await double.invites(STRANGER, "camera", {}, "g1")), undefined);
 });
 
 test("a phone that leaves a conference has been shown nothing", async () => {
