@@ -287,6 +287,7 @@ ast_say_in() {
   done
   # shellcheck disable=SC2086 # lists of names
   { ast_say_contexts phones $phones && ast_say_contexts trunks $trunks; }
+  if [ -n "$phones$trunks" ]; then say "then: asterisk -rx 'pjsip reload' and asterisk -rx 'dialplan reload'"; fi
   if [ -n "$phones" ] && [ -n "$trunks" ]; then return 0; fi
   if ast_is_freepbx; then
     say "FreePBX: add to $conf/extensions_custom.conf"
@@ -333,7 +334,7 @@ pbx_reload() {
 # Calls would fail where something still leads to what is about to go.
 pbx_before_uninstall() {
   local used
-  used=$(cd "$conf" && grep -nE '^[^;]*(context *=>? *sidecall-|(Gosub|Goto|[bB])\(sidecall-)' ./*.conf |
+  used=$(cd "$conf" && grep -nE '^[^;]*(context *=>? *sidecall-|(Gosub|Goto|[bB])\(sidecall-|Pickup\([^)]*@sidecall-)' ./*.conf |
     grep -vE '^\./sidecall(-entry|-trunk)?\.conf:') || return 0
   say "$used"
   die "these lines of yours lead to sidecall's dialplan: change them back first (in $conf), then uninstall"

@@ -206,6 +206,19 @@ fn the_directory_is_kept_from_the_command_line() {
 }
 
 #[test]
+fn a_number_at_a_pbx_that_nobody_reports_is_warned_of() {
+    let node = cli::Node::start();
+    let put = |pbx| node.run(&["number", "put", ALICE, "--pbx", pbx]);
+    assert_eq!(complaint(&put("freeswitch")), "", "no agent has reported any PBX yet");
+    let report = json!({"kind": "asterisk", "agent": "x", "link": "up", "since": 1});
+    node.put("/v1/pbxs/asterisk", cli::AGENT, &report);
+    let elsewhere = put("freeswitch");
+    assert!(elsewhere.status.success(), "{elsewhere:?}");
+    assert!(complaint(&elsewhere).contains("knows no PBX freeswitch (it knows asterisk)"), "{elsewhere:?}");
+    assert_eq!(complaint(&put("asterisk")), "");
+}
+
+#[test]
 fn an_import_names_its_bad_lines() {
     let node = Node::start();
     let file = node.path("directory.csv");

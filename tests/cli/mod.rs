@@ -140,6 +140,11 @@ impl Node {
         answer.json().unwrap_or(Value::Null)
     }
 
+    pub fn put(&self, path: &str, token: &str, body: &Value) {
+        let answer = self.http.put(format!("{}{path}", self.url)).bearer_auth(token).json(body).send().unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().unwrap());
+    }
+
     pub fn delete(&self, path: &str) {
         let answer = self.http.delete(format!("{}{path}", self.url)).bearer_auth(ADMIN).send().unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());

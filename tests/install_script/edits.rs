@@ -34,13 +34,16 @@ fn uninstall_refuses_while_calls_still_lead_there() {
             return;
         }
         scratch.install(INSTALL);
-        let with_call = scratch.read("extensions.conf") + "[mine]\nexten => _X.,1,Gosub(sidecall-originating,s,1)\n";
-        std::fs::write(scratch.file("extensions.conf"), with_call).unwrap();
-        scratch.keep("after");
-        let refused = scratch.try_install(&["--uninstall", "--yes"]);
-        assert!(!refused.status.success());
-        assert!(text(&refused).contains("Gosub(sidecall-originating"), "{}", text(&refused));
-        assert_eq!(scratch.difference("after"), "");
+        let before = scratch.read("extensions.conf");
+        for (name, line) in [("gosub", "Gosub(sidecall-originating,s,1)"), ("pickup", "Pickup(1001@sidecall-phones)")] {
+            let with_call = format!("{before}[mine]\nexten => _X.,1,{line}\n");
+            std::fs::write(scratch.file("extensions.conf"), with_call).unwrap();
+            scratch.keep(name);
+            let refused = scratch.try_install(&["--uninstall", "--yes"]);
+            assert!(!refused.status.success());
+            assert!(text(&refused).contains(line), "{}", text(&refused));
+            assert_eq!(scratch.difference(name), "");
+        }
     });
 }
 

@@ -55,6 +55,7 @@ fn several_contexts_are_taken_remembered_and_given_back() {
                 assert!(entry.contains(context), "{context}: {entry}");
             }
             assert!(said.contains("phones: set context=sidecall-phones-both (instead of both)"), "{said}");
+            assert!(said.contains("pjsip reload' and asterisk -rx 'dialplan reload"), "{said}");
         }
         scratch.keep("after");
         assert!(scratch.install(INSTALL).contains("Nothing to do"));

@@ -4,7 +4,7 @@ mod import;
 mod lookup;
 mod read;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -19,6 +19,7 @@ use super::output;
 use crate::contract::{ClientList, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 use crate::core::base::name::PbxName;
 use crate::core::numbering::number::Number;
+use crate::node::StatusView;
 
 /// Manages the directory: the numbers that the node serves, and the credentials of their clients.
 #[derive(Debug, Args)]
@@ -298,6 +299,9 @@ async fn put(args: PutArgs, config: &Path) -> anyhow::Result<()> {
     let made = args.new_credential.then(|| URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()));
     entry.credential = made.clone().or(args.credential.map(credential).transpose()?);
     let view: NumberView = api.send(Method::PUT, &path, &entry).await?;
+    if let Some(pbx) = &view.entry.pbx {
+        warn_of_unknown(pbx, &api).await?;
+    }
     if json {
         let mut value = serde_json::to_value(&view)?;
         if let Some(made) = made {
@@ -311,6 +315,18 @@ async fn put(args: PutArgs, config: &Path) -> anyhow::Result<()> {
         output::line("Its clients log in with this token. It is stored hashed and never shown again:")?;
         output::line(made)?;
     }
+    Ok(())
+}
+
+/// Warns of a PBX that no agent has reported to this node, if agents have reported others. An agent may come later.
+async fn warn_of_unknown(pbx: &PbxName, api: &Api) -> anyhow::Result<()> {
+    let Ok(status) = api.get::<StatusView>(&["v1", "status"], &[]).await else { return Ok(()) };
+    let known: Vec<String> = status.pbxs.iter().map(|view| view.pbx.to_string()).collect();
+    if known.is_empty() || status.pbxs.iter().any(|view| view.pbx == *pbx) {
+        return Ok(());
+    }
+    let known = known.join(", ");
+    writeln!(std::io::stderr(), "warning: this node knows no PBX {pbx} (it knows {known}): is --pbx right?")?;
     Ok(())
 }
 
