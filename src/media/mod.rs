@@ -24,6 +24,7 @@ pub mod session_task;
 pub mod signal;
 mod staging;
 pub mod transfer;
+mod transfers;
 pub mod words;
 
 pub use session::MediaSession;

@@ -3,23 +3,21 @@
 //! Whoever starts it passes on what the other device says, and posts what the session says. One UDP socket serves all
 //! connections of the session, one after the other.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use str0m::channel::ChannelId;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::connection::{ConnectionEvent, MediaConnection};
 use super::description::data_section;
-use super::download::{DiskNews, Download};
+use super::download::DiskNews;
 use super::error::MediaError;
 use super::session::{MediaSession, OfferVerdict};
 use super::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
-use super::signal::{Answer, ConnectionOffer, FileBundle, Signal};
-use super::transfer::frames::{CancelReason, FileFrame};
-use super::transfer::receiver::TransferState;
+use super::signal::{Answer, ConnectionOffer, Signal};
+use super::transfer::frames::CancelReason;
+use super::transfers::{ChannelAction, Transfers};
 use crate::core::base::name::InvitationId;
 
 /// How long a connection may take, the first time and again.
@@ -29,14 +27,8 @@ const SLEEP: Duration = Duration::from_secs(1);
 /// Candidates that may arrive before the offer that they belong to.
 const EARLY_MAX: usize = 64;
 const COMMANDS: usize = 64;
-/// Transfers at once, each with a thread. The first to be over makes room for another.
-const TRANSFERS_MAX: usize = 16;
 /// The longest datagram that WebRTC sends.
 const DATAGRAM: usize = 2000;
-/// The channel that opens a connection and carries nothing, and what file channels are called.
-const CONTROL: &str = "control";
-const FILES: &str = "files:";
-const FILES_PROTOCOL: &str = "sidecall-files";
 
 /// Starts a session: binds its socket, and waits for the other device's offer.
 ///
@@ -54,6 +46,7 @@ pub async fn start(
     let (events, tells) = mpsc::unbounded_channel();
     let (disk, written) = mpsc::unbounded_channel();
     let handle = SessionHandle { id: session.id().clone(), commands };
+    let transfers = Transfers::new(settings.folder.clone(), disk, events.clone());
     let task = SessionTask {
         session,
         settings,
@@ -62,9 +55,7 @@ pub async fn start(
         connection: None,
         early: Vec::new(),
         give_up: Some(Instant::now() + CONNECT),
-        downloads: HashMap::new(),
-        channels: HashMap::new(),
-        disk,
+        transfers,
         events,
         has_words: false,
     };
@@ -82,9 +73,7 @@ struct SessionTask {
     early: Vec<String>,
     /// When a connection that isn't up counts as lost.
     give_up: Option<Instant>,
-    downloads: HashMap<InvitationId, Download>,
-    channels: HashMap<ChannelId, InvitationId>,
-    disk: mpsc::UnboundedSender<(InvitationId, DiskNews)>,
+    transfers: Transfers,
     events: mpsc::UnboundedSender<SessionEvent>,
     has_words: bool,
 }
@@ -103,7 +92,10 @@ impl SessionTask {
                     Some(command) => if let Some(over) = self.command(command) { break over },
                     None => break SessionOver::Told,
                 },
-                Some((invitation, news)) = written.recv() => self.disk_news(invitation, news),
+                Some((invitation, news)) = written.recv() => {
+                    let action = self.transfers.disk_news(invitation, news);
+                    self.carry_out(action);
+                }
                 // An error tells of a datagram that was refused somewhere. ICE notices by itself.
                 Ok((length, from)) = self.socket.recv_from(&mut datagram) => {
                     self.change(|connection| connection.receive(from, &datagram[..length], Instant::now()));
@@ -155,8 +147,7 @@ impl SessionTask {
     fn begin_round(&mut self, round: Option<u64>) {
         self.connection = None;
         self.early.clear();
-        self.channels.clear();
-        self.downloads.values_mut().for_each(Download::closed);
+        self.transfers.cut();
         self.give_up = round.map(|_| Instant::now() + CONNECT);
         if let Some(round) = round {
             self.tell(SessionEvent::Say(Answer::Restart { session: self.session.id().clone(), round }));
@@ -166,26 +157,11 @@ impl SessionTask {
     fn command(&mut self, command: SessionCommand) -> Option<SessionOver> {
         match command {
             SessionCommand::Signal(signal) => return self.signal(signal),
-            SessionCommand::Expect { invitation, files } => {
-                self.expect(invitation, files);
-            }
-            SessionCommand::Cancel { invitation, reason } => self.download(&invitation, |it| it.cancel(reason)),
+            SessionCommand::Expect { invitation, files } => self.transfers.expect(invitation, files),
+            SessionCommand::Cancel { invitation, reason } => self.transfers.cancel(&invitation, reason),
             SessionCommand::End => return Some(SessionOver::Told),
         }
         None
-    }
-
-    fn expect(&mut self, invitation: InvitationId, files: FileBundle) {
-        if self.downloads.len() >= TRANSFERS_MAX {
-            let over = self.downloads.iter().find(|(_, download)| download.is_over()).map(|(id, _)| id.clone());
-            match over {
-                Some(over) => drop(self.downloads.remove(&over)),
-                None => return self.tell(SessionEvent::Failed { invitation, reason: CancelReason::Limit }),
-            }
-        }
-        let (folder, disk) = (self.settings.folder.clone(), self.disk.clone());
-        let download = Download::new(invitation.clone(), files, folder, rand::random(), disk);
-        self.downloads.insert(invitation, download);
     }
 
     fn signal(&mut self, signal: Signal) -> Option<SessionOver> {
@@ -291,79 +267,28 @@ impl SessionTask {
                 self.tell(SessionEvent::Interrupted);
             }
             ConnectionEvent::Gone => self.lost(),
-            ConnectionEvent::Opened { channel, label, protocol } => self.opened(channel, &label, &protocol),
-            ConnectionEvent::Text { channel, text } => {
-                if let Some(invitation) = self.channels.get(&channel).cloned() {
-                    self.download(&invitation, |download| download.frame(&text));
-                }
+            ConnectionEvent::Opened { channel, label, protocol } => {
+                let action = self.transfers.opened(channel, &label, &protocol);
+                self.carry_out(action);
             }
-            ConnectionEvent::Bytes { channel, bytes } => {
-                if let Some(invitation) = self.channels.get(&channel).cloned() {
-                    self.download(&invitation, |download| download.bytes(bytes));
-                }
-            }
-            ConnectionEvent::Closed { channel } => {
-                if let Some(invitation) = self.channels.remove(&channel) {
-                    self.download(&invitation, Download::closed);
-                }
-            }
+            ConnectionEvent::Text { channel, text } => self.transfers.text(channel, &text),
+            ConnectionEvent::Bytes { channel, bytes } => self.transfers.bytes(channel, bytes),
+            ConnectionEvent::Closed { channel } => self.transfers.closed(channel),
         }
     }
 
-    /// Takes a channel for files that are expected. Any other one is closed.
-    fn opened(&mut self, channel: ChannelId, label: &str, protocol: &str) {
-        let invitation = label.strip_prefix(FILES).filter(|_| protocol == FILES_PROTOCOL);
-        let invitation = invitation.and_then(|id| id.parse::<InvitationId>().ok());
-        match invitation.filter(|id| self.downloads.contains_key(id)) {
-            Some(invitation) => {
-                // A second channel takes the place of the first.
-                self.channels.retain(|_, other| *other != invitation);
-                self.channels.insert(channel, invitation.clone());
-                self.download(&invitation, Download::opened);
+    fn carry_out(&mut self, action: Option<ChannelAction>) {
+        match action {
+            Some(ChannelAction::Send(channel, frame)) => {
+                self.change(|connection| connection.send(channel, &frame.text()).map(drop));
             }
-            None if label == CONTROL => {}
-            None => self.change(|connection| connection.close_channel(channel)),
-        }
-    }
-
-    /// Changes a transfer, and tells if that has ended it.
-    fn download(&mut self, invitation: &InvitationId, change: impl FnOnce(&mut Download)) {
-        let Some(download) = self.downloads.get_mut(invitation) else { return };
-        let before = download.state();
-        change(download);
-        match download.state() {
-            TransferState::Failed(reason) if before != download.state() => {
-                self.tell(SessionEvent::Failed { invitation: invitation.clone(), reason });
-            }
-            _ => {}
-        }
-    }
-
-    fn disk_news(&mut self, invitation: InvitationId, news: DiskNews) {
-        match news {
-            DiskNews::Frame { channel, frame } => {
-                let Some(download) = self.downloads.get(&invitation) else { return };
-                let (is_current, received) = (download.channel() == channel, download.received());
-                let open = self.channels.iter().find(|(_, other)| **other == invitation).map(|(channel, _)| *channel);
-                if let Some(open) = open.filter(|_| is_current) {
-                    self.change(|connection| connection.send(open, &frame.text()).map(drop));
-                }
-                if let FileFrame::Have { .. } = frame {
-                    self.tell(SessionEvent::Progress { invitation, received });
-                }
-            }
-            DiskNews::Saved(files) => self.tell(SessionEvent::Saved { invitation, files }),
-            DiskNews::Failed(error) => {
-                tracing::warn!(%error, %invitation, "received files can't be written");
-                self.download(&invitation, Download::disk_failed);
-            }
+            Some(ChannelAction::Close(channel)) => self.change(|connection| connection.close_channel(channel)),
+            None => {}
         }
     }
 
     async fn end(mut self, over: SessionOver) {
-        for invitation in self.downloads.keys().cloned().collect::<Vec<_>>() {
-            self.download(&invitation, |download| download.cancel(CancelReason::Gone));
-        }
+        self.transfers.cancel_all(CancelReason::Gone);
         if over != SessionOver::Remote {
             self.tell(SessionEvent::Say(Answer::Bye(self.session.id().clone())));
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use str0m::channel::ChannelId;
 use tokio::time::timeout;
 
 use crate::contract::Role;
@@ -14,7 +15,9 @@ use crate::media::description::certificate_of;
 use crate::media::digits::HexBytes;
 use crate::media::identity::MediaIdentity;
 use crate::media::offerer::Offerer;
-use crate::media::signal::FileInvite;
+use crate::media::signal::{FileBundle, FileInvite};
+use crate::media::transfer::frames::FileFrame;
+use crate::media::transfers::TRANSFERS_MAX;
 use crate::media::words::{Nonce, Proof, four_words};
 
 const WITHIN: Duration = Duration::from_secs(20);
