@@ -10,7 +10,8 @@
 //! | an offer with the number of the last one   | the same answer again: it was lost                                |
 //! | any other offer                            | apply it and answer                                               |
 //! | `restart` of a greater round               | a new connection, and `restart` of a round that is greater still  |
-//! | the connection is lost                     | the same with a round of our own, at most five times in a row     |
+//! | the connection is lost                     | the same with a round of our own, at most five times in a row;    |
+//! |                                            | then the session ends                                             |
 //!
 //! Whoever gets a `restart` offers. A device that sends one expects an offer, so it gets a `restart` back, and offers itself.
 
@@ -21,7 +22,7 @@ use super::words::{Commitment, Proof, four_words};
 use crate::core::base::name::SessionId;
 use crate::core::base::time::UnixMillis;
 
-/// Attempts to connect anew without success, after which the session waits for the other device.
+/// Attempts to connect anew without success, after which the session ends.
 const REBUILDS_MAX: u32 = 5;
 
 /// What to do with an offer.

@@ -92,6 +92,8 @@ pub enum SessionOver {
     Told,
     /// The other device has ended it.
     Remote,
+    /// It was asked for a new connection often enough, and none came about.
+    Unreachable,
     /// Somebody else's certificate was offered: somebody may be in between.
     Impostor,
     /// It has ended without a word, by an error of the program.

@@ -16,12 +16,11 @@ use super::error::MediaError;
 use super::session::{MediaSession, OfferVerdict};
 use super::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
 use super::signal::{Answer, ConnectionOffer, Signal};
-use super::transfer::frames::CancelReason;
+use super::transfer::frames::{CancelReason, FileFrame};
 use super::transfers::{ChannelAction, Transfers};
 use crate::core::base::name::InvitationId;
 
-/// How long a connection may take, the first time and again.
-const CONNECT: Duration = Duration::from_secs(15);
+const PATIENCE: Patience = Patience { connection: Duration::from_secs(15), channels: Duration::from_secs(15) };
 /// The longest sleep of the loop.
 const SLEEP: Duration = Duration::from_secs(1);
 /// Candidates that may arrive before the offer that they belong to.
@@ -30,6 +29,15 @@ const COMMANDS: usize = 64;
 /// The longest datagram that WebRTC sends.
 const DATAGRAM: usize = 2000;
 
+/// How long a session waits for the other device.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For a connection, the first time and again.
+    connection: Duration,
+    /// For the channels of its files, once there is a connection.
+    channels: Duration,
+}
+
 /// Starts a session: binds its socket, and waits for the other device's offer.
 ///
 /// # Errors
@@ -37,6 +45,14 @@ const DATAGRAM: usize = 2000;
 pub async fn start(
     session: MediaSession,
     settings: SessionSettings,
+) -> Result<(SessionHandle, mpsc::UnboundedReceiver<SessionEvent>), MediaError> {
+    start_with(session, settings, PATIENCE).await
+}
+
+async fn start_with(
+    session: MediaSession,
+    settings: SessionSettings,
+    patience: Patience,
 ) -> Result<(SessionHandle, mpsc::UnboundedReceiver<SessionEvent>), MediaError> {
     let address = settings.address;
     let refused = |why| MediaError::Socket { address, why };
@@ -54,10 +70,12 @@ pub async fn start(
         local,
         connection: None,
         early: Vec::new(),
-        give_up: Some(Instant::now() + CONNECT),
+        patience,
+        give_up: Some(Instant::now() + patience.connection),
         transfers,
         events,
         has_words: false,
+        over: None,
     };
     tokio::spawn(task.run(told, written));
     Ok((handle, tells))
@@ -71,11 +89,14 @@ struct SessionTask {
     /// Made by the first offer of its round.
     connection: Option<MediaConnection>,
     early: Vec<String>,
+    patience: Patience,
     /// When a connection that isn't up counts as lost.
     give_up: Option<Instant>,
     transfers: Transfers,
     events: mpsc::UnboundedSender<SessionEvent>,
     has_words: bool,
+    /// Why the session must end now.
+    over: Option<SessionOver>,
 }
 
 impl SessionTask {
@@ -88,10 +109,7 @@ impl SessionTask {
         let over = loop {
             let wake = self.wake();
             tokio::select! {
-                command = told.recv() => match command {
-                    Some(command) => if let Some(over) = self.command(command) { break over },
-                    None => break SessionOver::Told,
-                },
+                command = told.recv() => self.command(command.unwrap_or(SessionCommand::End)),
                 Some((invitation, news)) = written.recv() => {
                     let action = self.transfers.disk_news(invitation, news);
                     self.carry_out(action);
@@ -102,7 +120,12 @@ impl SessionTask {
                 }
                 () = tokio::time::sleep_until(wake.into()) => self.timeout(),
             }
-            self.pump().await;
+            if self.over.is_none() {
+                self.pump().await;
+            }
+            if let Some(over) = self.over {
+                break over;
+            }
         };
         self.end(over).await;
     }
@@ -125,6 +148,7 @@ impl SessionTask {
         if self.give_up.is_some_and(|at| at <= now) {
             self.lost();
         }
+        self.transfers.timeout(now);
     }
 
     /// Changes the connection. If it breaks, it is lost.
@@ -136,41 +160,42 @@ impl SessionTask {
         }
     }
 
-    /// Asks the other device for a new connection, unless that has been tried often enough.
+    /// Asks the other device for a new connection. If that has been tried often enough, the session ends.
     fn lost(&mut self) {
-        let round = self.session.lost((self.settings.now)());
-        self.begin_round(round);
-        self.tell(SessionEvent::Interrupted);
+        match self.session.lost((self.settings.now)()) {
+            Some(round) => {
+                self.begin_round(round);
+                self.tell(SessionEvent::Interrupted);
+            }
+            None => self.over = Some(SessionOver::Unreachable),
+        }
     }
 
     /// Drops the connection, and waits for the offer of this round.
-    fn begin_round(&mut self, round: Option<u64>) {
+    fn begin_round(&mut self, round: u64) {
         self.connection = None;
         self.early.clear();
         self.transfers.cut();
-        self.give_up = round.map(|_| Instant::now() + CONNECT);
-        if let Some(round) = round {
-            self.tell(SessionEvent::Say(Answer::Restart { session: self.session.id().clone(), round }));
-        }
+        self.give_up = Some(Instant::now() + self.patience.connection);
+        self.tell(SessionEvent::Say(Answer::Restart { session: self.session.id().clone(), round }));
     }
 
-    fn command(&mut self, command: SessionCommand) -> Option<SessionOver> {
+    fn command(&mut self, command: SessionCommand) {
         match command {
-            SessionCommand::Signal(signal) => return self.signal(signal),
+            SessionCommand::Signal(signal) => self.signal(signal),
             SessionCommand::Expect { invitation, files } => self.transfers.expect(invitation, files),
             SessionCommand::Cancel { invitation, reason } => self.transfers.cancel(&invitation, reason),
-            SessionCommand::End => return Some(SessionOver::Told),
+            SessionCommand::End => self.over = Some(SessionOver::Told),
         }
-        None
     }
 
-    fn signal(&mut self, signal: Signal) -> Option<SessionOver> {
+    fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Offer(offer) if offer.session == *self.session.id() => match self.session.offer(&offer) {
                 OfferVerdict::Ignore => {}
                 OfferVerdict::Apply => self.apply(&offer),
                 OfferVerdict::Repeat(sdp) => self.say_answer(offer.number, sdp),
-                OfferVerdict::Impostor => return Some(SessionOver::Impostor),
+                OfferVerdict::Impostor => self.over = Some(SessionOver::Impostor),
             },
             Signal::Candidates { session, round, candidates }
                 if session == *self.session.id() && round == self.session.round() =>
@@ -185,15 +210,14 @@ impl SessionTask {
             }
             Signal::Restart { session, round } if session == *self.session.id() => {
                 if let Some(round) = self.session.restarted(round) {
-                    self.begin_round(Some(round));
+                    self.begin_round(round);
                 }
             }
             Signal::Bye { session: Some(session), .. } if session == *self.session.id() => {
-                return Some(SessionOver::Remote);
+                self.over = Some(SessionOver::Remote);
             }
             _ => {}
         }
-        None
     }
 
     /// Answers an offer. One without data channels is ignored: there is nothing to receive.
@@ -260,10 +284,12 @@ impl SessionTask {
             ConnectionEvent::Up => {
                 self.session.connected();
                 self.give_up = None;
+                self.transfers.connected(Instant::now() + self.patience.channels);
                 self.tell(SessionEvent::Connected);
             }
             ConnectionEvent::Down => {
-                self.give_up = Some(Instant::now() + CONNECT);
+                self.give_up = Some(Instant::now() + self.patience.connection);
+                self.transfers.disconnected();
                 self.tell(SessionEvent::Interrupted);
             }
             ConnectionEvent::Gone => self.lost(),
@@ -282,6 +308,10 @@ impl SessionTask {
             Some(ChannelAction::Send(channel, frame)) => {
                 self.change(|connection| connection.send(channel, &frame.text()).map(drop));
             }
+            Some(ChannelAction::Refuse(channel, reason)) => self.change(|connection| {
+                connection.send(channel, &FileFrame::Cancel(reason).text())?;
+                connection.close_channel(channel)
+            }),
             Some(ChannelAction::Close(channel)) => self.change(|connection| connection.close_channel(channel)),
             None => {}
         }

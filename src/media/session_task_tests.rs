@@ -21,6 +21,8 @@ use crate::media::transfers::TRANSFERS_MAX;
 use crate::media::words::{Nonce, Proof, four_words};
 
 const WITHIN: Duration = Duration::from_secs(20);
+/// What the sender of a transfer that the receiver does not know is told.
+const GONE: &str = r#"{"cancel":"gone"}"#;
 
 /// The inviting device with its socket, and the session that it invited to.
 struct Call {
@@ -36,6 +38,10 @@ struct Call {
 
 impl Call {
     async fn new() -> Call {
+        Call::with(PATIENCE).await
+    }
+
+    async fn with(patience: Patience) -> Call {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let browser = Offerer::new(socket.local_addr().unwrap(), Instant::now());
         let part = Proof { nonce: Nonce::parse(&"a".repeat(32)).unwrap(), fingerprint: browser.fingerprint() };
@@ -56,7 +62,7 @@ impl Call {
             files: FileBundle { count: 1, bytes: 0, name: "x".to_owned() },
         };
         let session = MediaSession::new(&invite, own);
-        let (handle, events) = start(session, settings).await.unwrap();
+        let (handle, events) = start_with(session, settings, patience).await.unwrap();
         Call { browser, socket, part, own, handle, events, told: Vec::new(), folder }
     }
 
@@ -106,6 +112,15 @@ impl Call {
         self.until(|call| call.browser.is_connected.then_some(())).await;
     }
 
+    /// Follows the session to its end.
+    async fn over(&mut self) -> SessionOver {
+        let over = |call: &mut Call| match call.told.last() {
+            Some(SessionEvent::Over(over)) => Some(*over),
+            _ => None,
+        };
+        self.until(over).await
+    }
+
     /// Offers these files, opens their channel, and sends them.
     async fn send(&mut self, files: &[(&str, Vec<u8>)]) {
         let bytes = files.iter().map(|(_, content)| content.len() as u64).sum();
@@ -137,6 +152,16 @@ fn invitation() -> InvitationId {
 
 fn session_id() -> SessionId {
     "s".parse().unwrap()
+}
+
+/// One file of nine bytes.
+fn one_file() -> FileBundle {
+    FileBundle { count: 1, bytes: 9, name: "a".to_owned() }
+}
+
+/// Whether a transfer has failed because the other side left.
+fn is_gone(event: &SessionEvent) -> bool {
+    matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. })
 }
 
 fn is_empty(folder: &Path) -> bool {
@@ -194,11 +219,7 @@ async fn an_impostors_offer_ends_the_session() {
     let mut call = Call::new().await;
     call.part.nonce = Nonce::parse(&"b".repeat(32)).unwrap();
     call.offer(0).await;
-    let over = |call: &mut Call| match call.told.last() {
-        Some(SessionEvent::Over(over)) => Some(*over),
-        _ => None,
-    };
-    assert_eq!(call.until(over).await, SessionOver::Impostor);
+    assert_eq!(call.over().await, SessionOver::Impostor);
     assert!(call.told.iter().any(|event| matches!(event, SessionEvent::Say(Answer::Bye(_)))));
 }
 
@@ -206,19 +227,15 @@ async fn an_impostors_offer_ends_the_session() {
 async fn a_transfer_that_is_cut_off_leaves_nothing() {
     let mut call = Call::new().await;
     call.connect().await;
-    let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-    call.tell(SessionCommand::Expect { invitation: invitation(), files }).await;
+    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
     let channel = call.browser.open("files:i", "sidecall-files");
     call.until(|call| call.browser.channels.contains(&channel).then_some(())).await;
     call.put(channel, false, FileFrame::File { file: 0, path: "a".to_owned(), size: 9 }.text().as_bytes()).await;
     call.put(channel, true, b"1234").await;
     call.until(|call| (!is_empty(call.folder.path())).then_some(())).await;
     call.tell(SessionCommand::Signal(Signal::Bye { session: Some(session_id()), invitation: None })).await;
-    let over =
-        |call: &mut Call| matches!(call.told.last(), Some(SessionEvent::Over(SessionOver::Remote))).then_some(());
-    call.until(over).await;
-    let failed = |event: &SessionEvent| matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. });
-    assert!(call.told.iter().any(failed), "{:?}", call.told);
+    assert_eq!(call.over().await, SessionOver::Remote);
+    assert!(call.told.iter().any(is_gone), "{:?}", call.told);
     call.until(|call| is_empty(call.folder.path()).then_some(())).await;
 }
 
@@ -226,7 +243,10 @@ async fn a_transfer_that_is_cut_off_leaves_nothing() {
 async fn a_channel_that_nobody_expects_is_closed() {
     let mut call = Call::new().await;
     call.connect().await;
-    for (label, protocol) in [("files:other", "sidecall-files"), ("files:i", ""), ("chat", "")] {
+    let other = call.browser.open("files:other", "sidecall-files");
+    call.until(|call| call.browser.closed.contains(&other).then_some(())).await;
+    assert_eq!(call.browser.texts, [GONE]);
+    for (label, protocol) in [("files:i", ""), ("chat", "")] {
         let channel = call.browser.open(label, protocol);
         call.until(|call| call.browser.closed.contains(&channel).then_some(())).await;
     }
@@ -251,6 +271,30 @@ async fn a_device_that_starts_anew_is_asked_for_an_offer_and_connects_again() {
     call.until(|call| call.browser.is_connected.then_some(())).await;
 }
 
+#[tokio::test]
+async fn a_device_that_cannot_be_reached_ends_the_session_and_its_transfers() {
+    let mut call = Call::with(Patience { connection: Duration::from_millis(50), ..PATIENCE }).await;
+    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
+    assert_eq!(call.over().await, SessionOver::Unreachable);
+    let count = |of: fn(&SessionEvent) -> bool| call.told.iter().filter(|event| of(event)).count();
+    assert_eq!(count(|event| matches!(event, SessionEvent::Say(Answer::Restart { .. }))), 5);
+    // Each time something is tried, and only then.
+    assert_eq!(count(|event| matches!(event, SessionEvent::Interrupted)), 5);
+    assert_eq!(count(is_gone), 1);
+    assert_eq!(count(|event| matches!(event, SessionEvent::Say(Answer::Bye(_)))), 1);
+}
+
+#[tokio::test]
+async fn a_sender_that_opens_no_channel_is_given_up_and_told_if_it_opens_one_later() {
+    let mut call = Call::with(Patience { channels: Duration::from_millis(200), ..PATIENCE }).await;
+    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
+    call.connect().await;
+    call.until(|call| call.told.iter().any(is_gone).then_some(())).await;
+    let late = call.browser.open("files:i", "sidecall-files");
+    call.until(|call| call.browser.closed.contains(&late).then_some(())).await;
+    assert_eq!(call.browser.texts, [GONE]);
+}
+
 /// A frame that announces the only file.
 fn announced(size: u64) -> String {
     FileFrame::File { file: 0, path: "a".to_owned(), size }.text()
@@ -264,8 +308,7 @@ fn ended(content: &[u8]) -> String {
 async fn a_transfer_goes_on_where_its_channel_was_cut() {
     let mut call = Call::new().await;
     call.connect().await;
-    let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-    call.tell(SessionCommand::Expect { invitation: invitation(), files }).await;
+    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
     let first = call.browser.open("files:i", "sidecall-files");
     call.until(|call| call.browser.channels.contains(&first).then_some(())).await;
     call.put(first, false, announced(9).as_bytes()).await;
@@ -315,8 +358,8 @@ async fn a_hostile_sender_leaves_nothing_in_the_folder() {
 async fn a_device_that_begins_more_and_more_transfers_is_stopped() {
     let mut call = Call::new().await;
     for n in 0..=TRANSFERS_MAX {
-        let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-        call.tell(SessionCommand::Expect { invitation: format!("i{n}").parse().unwrap(), files }).await;
+        let invitation = format!("i{n}").parse().unwrap();
+        call.tell(SessionCommand::Expect { invitation, files: one_file() }).await;
     }
     let last: InvitationId = format!("i{TRANSFERS_MAX}").parse().unwrap();
     let refused = |event: &SessionEvent| match event {
@@ -327,11 +370,8 @@ async fn a_device_that_begins_more_and_more_transfers_is_stopped() {
     // One that is over makes room.
     let invitation: InvitationId = "i0".parse().unwrap();
     call.tell(SessionCommand::Cancel { invitation, reason: CancelReason::User }).await;
-    let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-    call.tell(SessionCommand::Expect { invitation: last, files }).await;
+    call.tell(SessionCommand::Expect { invitation: last, files: one_file() }).await;
     call.tell(SessionCommand::End).await;
-    let over = |event: &SessionEvent| matches!(event, SessionEvent::Over(_));
-    call.until(|call| call.told.iter().any(over).then_some(())).await;
-    let gone = |event: &&SessionEvent| matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. });
-    assert_eq!(call.told.iter().filter(gone).count(), TRANSFERS_MAX);
+    assert_eq!(call.over().await, SessionOver::Told);
+    assert_eq!(call.told.iter().filter(|event| is_gone(event)).count(), TRANSFERS_MAX);
 }

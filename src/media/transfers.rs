@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use str0m::channel::ChannelId;
 use tokio::sync::mpsc;
@@ -25,8 +26,18 @@ const FILES_PROTOCOL: &str = "sidecall-files";
 pub(super) enum ChannelAction {
     /// Send this frame.
     Send(ChannelId, FileFrame),
+    /// Say that its transfer is over, and close it.
+    Refuse(ChannelId, CancelReason),
     /// Close it.
     Close(ChannelId),
+}
+
+/// Until when senders must have opened channels, on this connection.
+#[derive(Debug)]
+struct ChannelDeadline {
+    until: Instant,
+    /// The transfers that wait, and how many channels each has had.
+    waiting: Vec<(InvitationId, u32)>,
 }
 
 /// All transfers of a session.
@@ -35,6 +46,7 @@ pub(super) struct Transfers {
     folder: PathBuf,
     downloads: HashMap<InvitationId, Download>,
     channels: HashMap<ChannelId, InvitationId>,
+    deadline: Option<ChannelDeadline>,
     disk: mpsc::UnboundedSender<(InvitationId, DiskNews)>,
     events: mpsc::UnboundedSender<SessionEvent>,
 }
@@ -46,7 +58,7 @@ impl Transfers {
         disk: mpsc::UnboundedSender<(InvitationId, DiskNews)>,
         events: mpsc::UnboundedSender<SessionEvent>,
     ) -> Transfers {
-        Transfers { folder, downloads: HashMap::new(), channels: HashMap::new(), disk, events }
+        Transfers { folder, downloads: HashMap::new(), channels: HashMap::new(), deadline: None, disk, events }
     }
 
     /// Expects these files.
@@ -75,25 +87,54 @@ impl Transfers {
         }
     }
 
+    /// There is a connection. Senders must have opened their channels by this time: one that hasn't knows nothing of its transfer
+    /// any more.
+    pub(super) fn connected(&mut self, until: Instant) {
+        let waiting = self.downloads.iter().filter(|(_, download)| download.state() == TransferState::Waiting);
+        let waiting = waiting.map(|(id, download)| (id.clone(), download.channel())).collect();
+        self.deadline = Some(ChannelDeadline { until, waiting });
+    }
+
+    /// Nothing comes through the connection for now.
+    pub(super) fn disconnected(&mut self) {
+        self.deadline = None;
+    }
+
+    /// Time has passed.
+    pub(super) fn timeout(&mut self, now: Instant) {
+        let Some(passed) = self.deadline.take_if(|deadline| deadline.until <= now) else { return };
+        for (invitation, channel) in passed.waiting {
+            let is_waiting = |it: &Download| it.state() == TransferState::Waiting && it.channel() == channel;
+            if self.downloads.get(&invitation).is_some_and(is_waiting) {
+                self.cancel(&invitation, CancelReason::Gone);
+            }
+        }
+    }
+
     /// The connection is gone, and all channels with it.
     pub(super) fn cut(&mut self) {
+        self.disconnected();
         self.channels.clear();
         self.downloads.values_mut().for_each(Download::closed);
     }
 
-    /// Takes a channel for files that are expected. Any other one is closed.
+    /// Takes a channel for files that are expected. A sender of others learns that their transfer is over, or not known.
     pub(super) fn opened(&mut self, channel: ChannelId, label: &str, protocol: &str) -> Option<ChannelAction> {
-        let invitation = label.strip_prefix(FILES).filter(|_| protocol == FILES_PROTOCOL);
-        let invitation = invitation.and_then(|id| id.parse::<InvitationId>().ok());
-        match invitation.filter(|id| self.downloads.contains_key(id)) {
-            Some(invitation) => {
+        let Some(id) = label.strip_prefix(FILES).filter(|_| protocol == FILES_PROTOCOL) else {
+            return (label != CONTROL).then_some(ChannelAction::Close(channel));
+        };
+        let invitation = id.parse::<InvitationId>().ok();
+        let known = invitation.and_then(|id| Some((self.downloads.get(&id)?.state(), id)));
+        match known {
+            None => Some(ChannelAction::Refuse(channel, CancelReason::Gone)),
+            Some((TransferState::Failed(reason), _)) => Some(ChannelAction::Refuse(channel, reason)),
+            Some((_, invitation)) => {
                 // A second channel takes the place of the first.
                 self.channels.retain(|_, other| *other != invitation);
                 self.channels.insert(channel, invitation.clone());
                 self.change(&invitation, Download::opened);
                 None
             }
-            None => (label != CONTROL).then_some(ChannelAction::Close(channel)),
         }
     }
 

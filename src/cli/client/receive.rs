@@ -317,7 +317,8 @@ impl Receiving {
             SessionEvent::Over(over) => {
                 self.sessions.remove(at);
                 match over {
-                    SessionOver::Told | SessionOver::Remote => return None,
+                    // Each transfer that it ended has been shown.
+                    SessionOver::Told | SessionOver::Remote | SessionOver::Unreachable => return None,
                     SessionOver::Impostor => FileNews::Impostor,
                     SessionOver::Broken => FileNews::Failed(CancelReason::Gone),
                 }
