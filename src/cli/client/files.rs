@@ -27,9 +27,11 @@ impl Client {
         let Some(files) = &mut self.files else { return };
         match &notice.body {
             NoticeBody::Claimed { invitation, .. } => files.claimed_elsewhere(&notice.call, invitation),
-            NoticeBody::GuestJoined { .. } => files.guest_joined(&notice.call),
             NoticeBody::Over => files.somebody_left(&notice.call),
-            NoticeBody::Ringing { .. } | NoticeBody::Answered { .. } | NoticeBody::GuestLeft { .. } => {}
+            NoticeBody::Ringing { .. }
+            | NoticeBody::Answered { .. }
+            | NoticeBody::GuestJoined { .. }
+            | NoticeBody::GuestLeft { .. } => {}
         }
     }
 

@@ -5,6 +5,7 @@ mod device_file;
 mod file_news;
 mod files;
 pub mod fuzz;
+mod own_side;
 mod receive;
 mod receive_settings;
 mod sender;

@@ -4,13 +4,11 @@
 
 use std::collections::HashMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use tokio::sync::mpsc;
-use url::Url;
 
 use super::file_news::{FileInput, FileNews, FileOutput};
+use super::own_side::{OwnSide, new_tag};
 use super::stream::Current;
 use crate::cli::api_client::{Api, ApiError};
 use crate::contract::{ClaimOutcome, NewClaim, Role};
@@ -26,27 +24,6 @@ use crate::media::{MediaSession, session_task};
 
 /// Maximum number of sessions at once.
 const SESSIONS_MAX: usize = 16;
-
-/// Our side of a call.
-#[derive(Debug)]
-struct OwnSide {
-    role: Role,
-    tag: DeviceTag,
-    reply: Option<Address>,
-    /// Where answers go, if a device has no address of its own.
-    address: Address,
-    /// Nobody has checked who a guest is, so nothing is accepted unasked.
-    has_guest: bool,
-}
-
-impl OwnSide {
-    /// Whether an address is at the node of either side. A device must not make us post anywhere else.
-    fn knows(&self, reply: &Address) -> bool {
-        let node = |address: &Address| Url::parse(address.as_str()).ok().map(|url| url.origin());
-        let known = [Some(&self.address), self.reply.as_ref()];
-        known.into_iter().flatten().any(|known| node(known).is_some() && node(known) == node(reply))
-    }
-}
 
 #[derive(Debug)]
 struct RunningSession {
@@ -100,18 +77,9 @@ impl Receiving {
     /// The other side of a call is known, or has another address now.
     pub(super) fn met(&mut self, call: &CallId, role: Role, address: &Address, reply: Option<&Address>) {
         let (reply, address) = (reply.cloned(), address.clone());
-        let known = self.calls.remove(call);
-        let has_guest = known.as_ref().is_some_and(|known| known.has_guest);
         // What the device calls itself lasts as long as the call.
-        if let Some(tag) = known.map_or_else(new_tag, |known| Some(known.tag)) {
-            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address, has_guest });
-        }
-    }
-
-    /// A guest has joined a call.
-    pub(super) fn guest_joined(&mut self, call: &CallId) {
-        if let Some(side) = self.calls.get_mut(call) {
-            side.has_guest = true;
+        if let Some(tag) = self.calls.remove(call).map_or_else(new_tag, |known| Some(known.tag)) {
+            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address });
         }
     }
 
@@ -145,8 +113,7 @@ impl Receiving {
         match signal {
             Signal::Invite(invite) => {
                 let address = reply.filter(|reply| side.knows(reply)).unwrap_or_else(|| side.address.clone());
-                let accepts = self.accepts_all && !side.has_guest;
-                return self.invited(FileInvitation { call: call.clone(), from, address, invite }, accepts);
+                return self.invited(FileInvitation { call: call.clone(), from, address, invite });
             }
             Signal::Bye { session, invitation } => {
                 let withdrawn = invitation.filter(|id| self.invitations.forget(call, id, Some(&from)).is_none());
@@ -161,7 +128,7 @@ impl Receiving {
         Vec::new()
     }
 
-    fn invited(&mut self, invitation: FileInvitation, accepts: bool) -> Vec<FileOutput> {
+    fn invited(&mut self, invitation: FileInvitation) -> Vec<FileOutput> {
         let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
         let files = invitation.invite.files.clone();
         if !self.invitations.receive(invitation) {
@@ -170,7 +137,7 @@ impl Receiving {
         self.numbered.push((call.clone(), id));
         let n = self.numbered.len();
         let mut outputs = vec![FileOutput::Show { call, news: FileNews::Invited { n, files } }];
-        if accepts {
+        if self.accepts_all {
             outputs.extend(self.accept(Some(n)).err().map(|problem| self.problem(n, problem)));
         }
         outputs
@@ -349,33 +316,5 @@ impl Receiving {
 fn tell(session: &RunningSession, command: SessionCommand) {
     if session.handle.commands.try_send(command).is_err() {
         tracing::debug!(session = %session.handle.id, "a session does not keep up");
-    }
-}
-
-/// What a device calls itself: 128 random bits.
-fn new_tag() -> Option<DeviceTag> {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()).parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_makes_us_post_to_the_nodes_of_the_call_alone() {
-        let side = OwnSide {
-            role: Role::Second,
-            tag: "0123456789abcdef".parse().unwrap(),
-            reply: "https://b.example:8443/a/own".parse().ok(),
-            address: "https://a.example/a/theirs".parse().unwrap(),
-            has_guest: false,
-        };
-        let knows = |reply: &str| side.knows(&reply.parse().unwrap());
-        assert!(
-            knows("https://a.example/a/device") && knows("https://a.example:443/x") && knows("https://b.example:8443/")
-        );
-        for other in ["https://b.example/a/x", "https://c.example/a/x", "http://127.0.0.1:8080/", "http://localhost/"] {
-            assert!(!knows(other), "{other}");
-        }
     }
 }
