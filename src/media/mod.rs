@@ -29,6 +29,7 @@ pub mod words;
 
 pub use session::MediaSession;
 pub use staging::{SavedFile, remove_leftovers};
+pub use transfers::TRANSFERS_MAX;
 
 /// The greatest integer that every client counts exactly: 2⁵³ − 1.
 const INTEGER_MAX: u64 = (1 << 53) - 1;

@@ -14,8 +14,8 @@ use super::transfer::frames::{CancelReason, FileFrame};
 use super::transfer::receiver::TransferState;
 use crate::core::base::name::InvitationId;
 
-/// Transfers at once, each with a thread. The first to be over makes room for another.
-pub(super) const TRANSFERS_MAX: usize = 16;
+/// Maximum number of transfers of one session at once, each with a thread. The first to be over makes room for another.
+pub const TRANSFERS_MAX: usize = 16;
 /// The channel that opens a connection and carries nothing, and what file channels are called.
 const CONTROL: &str = "control";
 const FILES: &str = "files:";

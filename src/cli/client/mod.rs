@@ -8,6 +8,7 @@ pub mod fuzz;
 mod own_side;
 mod receive;
 mod receive_settings;
+mod running_session;
 mod sender;
 mod show;
 mod show_files;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::file_news::{FileInput, FileNews, FileOutput};
 use super::own_side::{OwnSide, new_tag};
+use super::running_session::RunningSession;
 use super::stream::Current;
 use crate::cli::api_client::{Api, ApiError};
 use crate::contract::{ClaimOutcome, NewClaim, Role};
@@ -16,23 +17,15 @@ use crate::core::address::Address;
 use crate::core::base::name::{CallId, InvitationId};
 use crate::media::error::MediaError;
 use crate::media::invitations::{FileInvitation, FileInvitations};
-use crate::media::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
+use crate::media::session_events::{SessionCommand, SessionEvent, SessionOver, SessionSettings};
 use crate::media::signal::{Answer, DeviceTag, FileInvite, ReceivedSignal, Signal};
 use crate::media::transfer::frames::CancelReason;
-use crate::media::words::Proof;
 use crate::media::{MediaSession, session_task};
 
 /// Maximum number of sessions at once.
 const SESSIONS_MAX: usize = 16;
-
-#[derive(Debug)]
-struct RunningSession {
-    call: CallId,
-    with: DeviceTag,
-    address: Address,
-    own: Proof,
-    handle: SessionHandle,
-}
+/// Why no more files are accepted for now.
+const TOO_MANY: &str = "too many files come at once, so these are declined";
 
 /// All invitations and sessions of this client.
 #[derive(Debug)]
@@ -46,8 +39,6 @@ pub(super) struct Receiving {
     invitations: FileInvitations,
     /// By the number that the user types, from 1.
     numbered: Vec<(CallId, InvitationId)>,
-    /// The bytes of each accepted invitation, and how many tenths of them the user knows of.
-    sizes: HashMap<InvitationId, (u64, u64)>,
     sessions: Vec<RunningSession>,
 }
 
@@ -68,7 +59,6 @@ impl Receiving {
             calls: HashMap::new(),
             invitations: FileInvitations::default(),
             numbered: Vec::new(),
-            sizes: HashMap::new(),
             sessions: Vec::new(),
         };
         (receiving, received)
@@ -87,13 +77,13 @@ impl Receiving {
     pub(super) fn somebody_left(&mut self, call: &CallId) {
         self.invitations.call_ended(call);
         for session in self.sessions.iter().filter(|session| session.call == *call) {
-            tell(session, SessionCommand::End);
+            session.tell(SessionCommand::End);
         }
     }
 
     /// The client ends.
     pub(super) fn end(&self) {
-        self.sessions.iter().for_each(|session| tell(session, SessionCommand::End));
+        self.sessions.iter().for_each(|session| session.tell(SessionCommand::End));
     }
 
     /// Whether no session is open.
@@ -207,30 +197,33 @@ impl Receiving {
         let FileInvitation { call, from, address, invite } = invitation;
         let known = self.sessions.iter().position(|session| session.call == call && session.with == from);
         let at = match known {
+            Some(at) if self.sessions[at].is_full() => return self.refuse(call, address, invite.invitation, TOO_MANY),
             Some(at) => at,
             None if self.sessions.len() >= SESSIONS_MAX => {
-                return self.post(&call, address, &Answer::Decline(invite.invitation)).into_iter().collect();
+                return self.refuse(call, address, invite.invitation, TOO_MANY);
             }
             None => match self.start(&call, &from, &address, &invite).await {
                 Ok(session) => {
                     self.sessions.push(session);
                     self.sessions.len() - 1
                 }
-                Err(error) => {
-                    let problem = FileNews::Problem(error.to_string());
-                    let declined = self.post(&call, address, &Answer::Decline(invite.invitation));
-                    return declined.into_iter().chain([FileOutput::Show { call, news: problem }]).collect();
-                }
+                Err(error) => return self.refuse(call, address, invite.invitation, &error.to_string()),
             },
         };
         let FileInvite { invitation, files, .. } = invite;
-        let session = &self.sessions[at];
-        self.sizes.insert(invitation.clone(), (files.bytes, 0));
+        let session = &mut self.sessions[at];
         // Before the device learns that it may send.
-        tell(session, SessionCommand::Expect { invitation: invitation.clone(), files });
+        session.expect(invitation.clone(), files);
+        let (id, own) = (session.id().clone(), session.own);
         let Some(role) = self.calls.get(&call).map(|side| side.role) else { return Vec::new() };
-        let accept = Answer::Accept { invitation, session: session.handle.id.clone(), role, own: session.own };
-        self.post(&call, address, &accept).into_iter().collect()
+        self.post(&call, address, &Answer::Accept { invitation, session: id, role, own }).into_iter().collect()
+    }
+
+    /// Declines what the user has accepted, and says why.
+    fn refuse(&self, call: CallId, address: Address, invitation: InvitationId, why: &str) -> Vec<FileOutput> {
+        let declined = self.post(&call, address, &Answer::Decline(invitation));
+        let shown = FileOutput::Show { call, news: FileNews::Problem(why.to_owned()) };
+        declined.into_iter().chain([shown]).collect()
     }
 
     async fn start(
@@ -255,7 +248,7 @@ impl Receiving {
                 }
             }
         });
-        Ok(RunningSession { call: call.clone(), with: from.clone(), address: address.clone(), own, handle })
+        Ok(RunningSession::new(call.clone(), from.clone(), address.clone(), own, handle))
     }
 
     fn session_event(&mut self, call: CallId, with: &DeviceTag, event: SessionEvent) -> Option<FileOutput> {
@@ -265,20 +258,13 @@ impl Receiving {
             SessionEvent::Words(words) => FileNews::Words(words),
             SessionEvent::Connected => return None,
             SessionEvent::Interrupted => FileNews::Interrupted,
-            SessionEvent::Progress { invitation, received } => {
-                let (of, tenths) = self.sizes.get_mut(&invitation)?;
-                let before = std::mem::replace(tenths, received * 10 / (*of).max(1));
-                if *tenths == before {
-                    return None;
-                }
-                FileNews::Progress { received, of: *of }
-            }
+            SessionEvent::Progress { invitation, received } => self.sessions[at].progress(&invitation, received)?,
             SessionEvent::Saved { invitation, files } => {
-                self.sizes.remove(&invitation);
+                self.sessions[at].ended(&invitation);
                 FileNews::Saved(files)
             }
             SessionEvent::Failed { invitation, reason } => {
-                self.sizes.remove(&invitation);
+                self.sessions[at].ended(&invitation);
                 FileNews::Failed(reason)
             }
             SessionEvent::Over(over) => {
@@ -296,7 +282,7 @@ impl Receiving {
 
     fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {
         if let Some(session) = self.sessions.iter().find(|session| session.call == *call && session.with == *with) {
-            tell(session, command);
+            session.tell(command);
         }
     }
 
@@ -312,9 +298,6 @@ impl Receiving {
     }
 }
 
-/// A session that takes no more is flooded by its device. ICE and offers are repeated.
-fn tell(session: &RunningSession, command: SessionCommand) {
-    if session.handle.commands.try_send(command).is_err() {
-        tracing::debug!(session = %session.handle.id, "a session does not keep up");
-    }
-}
+#[cfg(test)]
+#[path = "receive_tests.rs"]
+mod tests;

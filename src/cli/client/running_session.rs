@@ -1,0 +1,76 @@
+//! A session with another device while it runs, and the transfers that it carries.
+
+use std::collections::HashMap;
+
+use super::file_news::FileNews;
+use crate::core::address::Address;
+use crate::core::base::name::{CallId, InvitationId, SessionId};
+use crate::media::TRANSFERS_MAX;
+use crate::media::session_events::{SessionCommand, SessionHandle};
+use crate::media::signal::{DeviceTag, FileBundle};
+use crate::media::words::Proof;
+
+/// A session that runs.
+#[derive(Debug)]
+pub(super) struct RunningSession {
+    pub(super) call: CallId,
+    pub(super) with: DeviceTag,
+    pub(super) address: Address,
+    pub(super) own: Proof,
+    handle: SessionHandle,
+    transfers: HashMap<InvitationId, RunningTransfer>,
+}
+
+/// A transfer that isn't over.
+#[derive(Debug)]
+struct RunningTransfer {
+    /// Bytes in all, and how many tenths of them the user knows of.
+    bytes: u64,
+    tenths: u64,
+}
+
+impl RunningSession {
+    pub(super) fn new(
+        call: CallId,
+        with: DeviceTag,
+        address: Address,
+        own: Proof,
+        handle: SessionHandle,
+    ) -> RunningSession {
+        RunningSession { call, with, address, own, handle, transfers: HashMap::new() }
+    }
+
+    pub(super) fn id(&self) -> &SessionId {
+        &self.handle.id
+    }
+
+    /// Whether it takes no more files for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.transfers.len() >= TRANSFERS_MAX
+    }
+
+    /// Expects files that have been accepted.
+    pub(super) fn expect(&mut self, invitation: InvitationId, files: FileBundle) {
+        self.transfers.insert(invitation.clone(), RunningTransfer { bytes: files.bytes, tenths: 0 });
+        self.tell(SessionCommand::Expect { invitation, files });
+    }
+
+    /// Tells the session something. One that takes no more is flooded by its device. ICE and offers are repeated.
+    pub(super) fn tell(&self, command: SessionCommand) {
+        if self.handle.commands.try_send(command).is_err() {
+            tracing::debug!(session = %self.handle.id, "a session does not keep up");
+        }
+    }
+
+    /// What the user is told of these bytes: nothing, until another tenth of the transfer is here.
+    pub(super) fn progress(&mut self, invitation: &InvitationId, received: u64) -> Option<FileNews> {
+        let RunningTransfer { bytes, tenths } = self.transfers.get_mut(invitation)?;
+        let before = std::mem::replace(tenths, received * 10 / (*bytes).max(1));
+        (*tenths != before).then_some(FileNews::Progress { received, of: *bytes })
+    }
+
+    /// A transfer is over.
+    pub(super) fn ended(&mut self, invitation: &InvitationId) {
+        self.transfers.remove(invitation);
+    }
+}
