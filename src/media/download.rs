@@ -182,7 +182,7 @@ impl Disk {
         match action {
             ReceiverAction::Open(path) => staging.open(&path)?,
             ReceiverAction::Write(bytes) => staging.write(&bytes)?,
-            ReceiverAction::Close => staging.close(),
+            ReceiverAction::Close => staging.close()?,
             ReceiverAction::Finish => {
                 let saved = staging.finish()?;
                 self.staging = None;

@@ -10,7 +10,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open, statvfs};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open, renameat_with, statvfs};
+use rustix::io::Errno;
 
 use super::file_name::numbered;
 
@@ -79,9 +80,9 @@ impl Staging {
         Ok(())
     }
 
-    /// The open file is complete.
-    pub(super) fn close(&mut self) {
-        self.open = None;
+    /// The open file is complete: it is on the disk, or this fails.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        self.open.take().map_or(Ok(()), |file| file.sync_all())
     }
 
     /// All files are complete: puts them in their place.
@@ -92,15 +93,13 @@ impl Staging {
             (Some(only), true) => (only.path(), only.file_name().to_string_lossy().into_owned()),
             _ => (self.hidden.clone(), self.name.clone()),
         };
-        // The new place is empty and our own, so the move overwrites nothing.
-        let (to, ()) = match from.is_dir() {
-            true => claim(&self.folder, &name, |path| fs::create_dir(path))?,
-            false => claim(&self.folder, &name, |path| File::create_new(path).map(drop))?,
-        };
-        fs::rename(&from, &to)?;
+        let (to, ()) = claim(&self.folder, &name, |to| move_to_new(&from, to))?;
+        // The files are in their place, whatever follows: a hidden folder that stays is empty, and removed at the next start.
         if from != self.hidden {
-            fs::remove_dir(&self.hidden)?;
+            let _ = fs::remove_dir(&self.hidden);
         }
+        // Their names are on the disk, too, if its file system can say so.
+        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
         let mut files = std::mem::take(&mut self.files);
         for file in &mut files {
             let inside = file.path.strip_prefix(&from).unwrap_or(Path::new(""));
@@ -143,6 +142,30 @@ fn locked(folder: &Path) -> io::Result<File> {
     Ok(opened.into())
 }
 
+/// Moves something to where nothing is, in one step.
+fn move_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // NFS, for one, has no such step.
+        Err(Errno::INVAL | Errno::NOSYS) => move_to_placeholder(from, to),
+        moved => moved.map_err(io::Error::from),
+    }
+}
+
+/// Moves something to where nothing is, in two steps: the new place is made first, and is our own. A process that is killed in
+/// between leaves it empty.
+fn move_to_placeholder(from: &Path, to: &Path) -> io::Result<()> {
+    let is_folder = from.is_dir();
+    if is_folder {
+        fs::create_dir(to)?;
+    } else {
+        File::create_new(to)?;
+    }
+    fs::rename(from, to).inspect_err(|_| {
+        // The error says why.
+        let _ = if is_folder { fs::remove_dir(to) } else { fs::remove_file(to) };
+    })
+}
+
 /// Makes something in a folder under the first name that doesn't exist.
 fn claim<T>(folder: &Path, name: &str, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
     for n in 1..=NUMBERS_MAX {
@@ -170,7 +193,7 @@ mod tests {
         for names in paths {
             staging.open(&path(names)).unwrap();
             staging.write(names.join("/").as_bytes()).unwrap();
-            staging.close();
+            staging.close().unwrap();
         }
         let saved = staging.finish().unwrap();
         for (file, names) in saved.iter().zip(paths) {
@@ -248,6 +271,34 @@ mod tests {
         assert_eq!(staging.write(b"x").unwrap_err().kind(), ErrorKind::StorageFull);
         staging.discard().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_not_on_the_disk_is_not_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut staging = Staging::new(folder.path(), "plans", true, 0, 1).unwrap();
+        staging.open(&path(&["a"])).unwrap();
+        // A device that can't be synchronized.
+        staging.open = Some(File::options().write(true).open("/dev/full").unwrap());
+        assert!(staging.close().is_err());
+    }
+
+    #[test]
+    fn a_move_overwrites_nothing_and_leaves_nothing_if_it_fails() {
+        let moves: [fn(&Path, &Path) -> io::Result<()>; 2] = [move_to_new, move_to_placeholder];
+        for step in moves {
+            let folder = tempfile::tempdir().unwrap();
+            let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+            assert_eq!(step(&from, &to).unwrap_err().kind(), ErrorKind::NotFound);
+            assert!(!to.exists());
+            fs::create_dir(&from).unwrap();
+            step(&from, &to).unwrap();
+            fs::write(&from, "new").unwrap();
+            assert_eq!(step(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+            fs::remove_dir(&to).unwrap();
+            step(&from, &to).unwrap();
+            assert_eq!((fs::read_to_string(&to).unwrap().as_str(), from.exists()), ("new", false));
+        }
     }
 
     #[test]
