@@ -1,6 +1,5 @@
 //! One transfer with its disk: a thread of its own writes what arrives, so that a slow disk doesn't delay the connection.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as work;
@@ -8,6 +7,7 @@ use std::{io, thread};
 
 use tokio::sync::mpsc;
 
+use super::receive_folder::ReceiveFolder;
 use super::signal::FileBundle;
 use super::staging::{SavedFile, Staging};
 use super::transfer::frames::{CancelReason, FileFrame};
@@ -43,7 +43,7 @@ impl Download {
     pub(super) fn new(
         invitation: InvitationId,
         files: FileBundle,
-        folder: PathBuf,
+        folder: Arc<ReceiveFolder>,
         random: u64,
         news: mpsc::UnboundedSender<(InvitationId, DiskNews)>,
     ) -> Download {
@@ -144,7 +144,7 @@ fn bytes_in(action: &ReceiverAction) -> u64 {
 
 /// The disk's side of a transfer.
 struct Disk {
-    folder: PathBuf,
+    folder: Arc<ReceiveFolder>,
     bundle: FileBundle,
     random: u64,
     staging: Option<Staging>,
@@ -209,7 +209,8 @@ mod tests {
     #[test]
     fn after_a_refusal_of_the_disk_nothing_is_written_and_nothing_promised() {
         let bundle = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-        let mut disk = Disk { folder: "/nowhere/at/all".into(), bundle, random: 1, staging: None, is_broken: false };
+        let folder = Arc::new(ReceiveFolder::new("/nowhere/at/all".into(), |_| Ok(1 << 40)));
+        let mut disk = Disk { folder, bundle, random: 1, staging: None, is_broken: false };
         let mut news = |action| disk.carry_out(1, action);
         assert!(matches!(news(ReceiverAction::Open(vec!["a".to_owned()])), Some(DiskNews::Failed(_))));
         assert!(news(ReceiverAction::Write(vec![0; 9])).is_none());

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod invitations;
 #[cfg(test)]
 mod offerer;
+pub mod receive_folder;
 mod session;
 pub mod session_events;
 pub mod session_task;

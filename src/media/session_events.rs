@@ -1,12 +1,12 @@
 //! What a running session is told, and what it tells.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::identity::MediaIdentity;
+use super::receive_folder::ReceiveFolder;
 use super::signal::{Answer, FileBundle, Signal};
 use super::staging::SavedFile;
 use super::transfer::frames::CancelReason;
@@ -21,7 +21,7 @@ pub struct SessionSettings {
     /// The address of this machine that the other side reaches.
     pub address: IpAddr,
     /// Where received files go.
-    pub folder: PathBuf,
+    pub folder: Arc<ReceiveFolder>,
     /// The wall clock.
     pub now: fn() -> UnixMillis,
 }

@@ -15,6 +15,7 @@ use crate::media::description::certificate_of;
 use crate::media::digits::HexBytes;
 use crate::media::identity::MediaIdentity;
 use crate::media::offerer::Offerer;
+use crate::media::receive_folder::ReceiveFolder;
 use crate::media::signal::{FileBundle, FileInvite};
 use crate::media::transfer::frames::FileFrame;
 use crate::media::transfers::TRANSFERS_MAX;
@@ -51,7 +52,7 @@ impl Call {
         let settings = SessionSettings {
             identity,
             address: [127, 0, 0, 1].into(),
-            folder: folder.path().to_owned(),
+            folder: Arc::new(ReceiveFolder::new(folder.path().to_owned(), |_| Ok(1 << 40))),
             now: || UnixMillis(1_795_345_005_000),
         };
         let invite = FileInvite {

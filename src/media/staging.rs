@@ -9,11 +9,13 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open, renameat_with, statvfs};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open, renameat_with};
 use rustix::io::Errno;
 
 use super::file_name::numbered;
+use super::receive_folder::{PromisedRoom, ReceiveFolder};
 
 /// What the names of hidden folders begin with. Sixteen hexadecimal digits follow.
 const HIDDEN: &str = ".sidecall-";
@@ -32,7 +34,8 @@ pub struct SavedFile {
 /// The files of one transfer.
 #[derive(Debug)]
 pub(super) struct Staging {
-    folder: PathBuf,
+    folder: Arc<ReceiveFolder>,
+    room: PromisedRoom,
     name: String,
     is_one_file: bool,
     hidden: PathBuf,
@@ -45,17 +48,20 @@ pub(super) struct Staging {
 impl Staging {
     /// For files that will be in `folder` and have so many `bytes`, for which there must be room. Several that share no folder
     /// get one called `name`. `random` is for this transfer alone.
-    pub(super) fn new(folder: &Path, name: &str, is_one_file: bool, bytes: u64, random: u64) -> io::Result<Staging> {
-        let disk = statvfs(folder)?;
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < bytes {
-            return Err(ErrorKind::StorageFull.into());
-        }
-        let hidden = folder.join(format!("{HIDDEN}{random:016x}"));
+    pub(super) fn new(
+        folder: &Arc<ReceiveFolder>,
+        name: &str,
+        is_one_file: bool,
+        bytes: u64,
+        random: u64,
+    ) -> io::Result<Staging> {
+        let room = folder.promise(bytes)?;
+        let hidden = folder.path().join(format!("{HIDDEN}{random:016x}"));
         fs::create_dir(&hidden)?;
         // Where folders can't be locked, nobody removes them either.
         let lock = locked(&hidden).ok();
-        let (folder, name) = (folder.to_owned(), name.to_owned());
-        Ok(Staging { folder, name, is_one_file, hidden, _lock: lock, files: Vec::new(), open: None })
+        let (folder, name) = (folder.clone(), name.to_owned());
+        Ok(Staging { folder, room, name, is_one_file, hidden, _lock: lock, files: Vec::new(), open: None })
     }
 
     /// Begins a file. The names of its path are clean.
@@ -77,6 +83,7 @@ impl Staging {
         };
         file.write_all(bytes)?;
         saved.bytes += bytes.len() as u64;
+        self.room.use_up(bytes.len() as u64);
         Ok(())
     }
 
@@ -93,13 +100,13 @@ impl Staging {
             (Some(only), true) => (only.path(), only.file_name().to_string_lossy().into_owned()),
             _ => (self.hidden.clone(), self.name.clone()),
         };
-        let (to, ()) = claim(&self.folder, &name, |to| move_to_new(&from, to))?;
+        let (to, ()) = claim(self.folder.path(), &name, |to| move_to_new(&from, to))?;
         // The files are in their place, whatever follows: a hidden folder that stays is empty, and removed at the next start.
         if from != self.hidden {
             let _ = fs::remove_dir(&self.hidden);
         }
         // Their names are on the disk, too, if its file system can say so.
-        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        let _ = File::open(self.folder.path()).and_then(|folder| folder.sync_all());
         let mut files = std::mem::take(&mut self.files);
         for file in &mut files {
             let inside = file.path.strip_prefix(&from).unwrap_or(Path::new(""));
@@ -183,13 +190,18 @@ fn claim<T>(folder: &Path, name: &str, make: impl Fn(&Path) -> io::Result<T>) ->
 mod tests {
     use super::*;
 
+    /// A folder for received files, on a disk with much room.
+    fn receive_folder(path: &Path) -> Arc<ReceiveFolder> {
+        Arc::new(ReceiveFolder::new(path.to_owned(), |_| Ok(1 << 40)))
+    }
+
     fn path(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     /// Saves files with these paths, each with its path as its content.
     fn save(folder: &Path, random: u64, paths: &[&[&str]]) -> Vec<PathBuf> {
-        let mut staging = Staging::new(folder, "plans", paths.len() == 1, 0, random).unwrap();
+        let mut staging = Staging::new(&receive_folder(folder), "plans", paths.len() == 1, 0, random).unwrap();
         for names in paths {
             staging.open(&path(names)).unwrap();
             staging.write(names.join("/").as_bytes()).unwrap();
@@ -239,7 +251,7 @@ mod tests {
     #[test]
     fn what_is_discarded_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut staging = Staging::new(folder.path(), "plans", false, 0, 1).unwrap();
+        let mut staging = Staging::new(&receive_folder(folder.path()), "plans", false, 0, 1).unwrap();
         staging.open(&path(&["a", "b"])).unwrap();
         staging.write(b"x").unwrap();
         staging.discard().unwrap();
@@ -251,13 +263,13 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Staging::new(&folder.path().join("gone"), "plans", false, 0, 1).is_err());
+        assert!(Staging::new(&receive_folder(&folder.path().join("gone")), "plans", false, 0, 1).is_err());
     }
 
     #[test]
     fn more_than_the_disk_has_room_for_is_refused_before_it_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = Staging::new(folder.path(), "plans", true, u64::MAX, 1).unwrap_err();
+        let refused = Staging::new(&receive_folder(folder.path()), "plans", true, u64::MAX, 1).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::StorageFull);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
@@ -265,7 +277,7 @@ mod tests {
     #[test]
     fn a_disk_that_is_full_meanwhile_is_an_error_and_nothing_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut staging = Staging::new(folder.path(), "plans", true, 0, 1).unwrap();
+        let mut staging = Staging::new(&receive_folder(folder.path()), "plans", true, 0, 1).unwrap();
         staging.open(&path(&["a"])).unwrap();
         staging.open = Some(File::options().write(true).open("/dev/full").unwrap());
         assert_eq!(staging.write(b"x").unwrap_err().kind(), ErrorKind::StorageFull);
@@ -276,7 +288,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_on_the_disk_is_not_complete() {
         let folder = tempfile::tempdir().unwrap();
-        let mut staging = Staging::new(folder.path(), "plans", true, 0, 1).unwrap();
+        let mut staging = Staging::new(&receive_folder(folder.path()), "plans", true, 0, 1).unwrap();
         staging.open(&path(&["a"])).unwrap();
         // A device that can't be synchronized.
         staging.open = Some(File::options().write(true).open("/dev/full").unwrap());
@@ -305,7 +317,7 @@ mod tests {
     fn what_a_killed_process_left_is_removed_and_nothing_else() {
         let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let at = |name: &str| folder.path().join(name);
-        let alive = Staging::new(folder.path(), "plans", true, 0, 1).unwrap();
+        let alive = Staging::new(&receive_folder(folder.path()), "plans", true, 0, 1).unwrap();
         fs::create_dir_all(at(".sidecall-00000000000000ff/a")).unwrap();
         fs::write(at(".sidecall-00000000000000ff/a/b"), "half").unwrap();
         fs::create_dir(at(".sidecall-notes")).unwrap();

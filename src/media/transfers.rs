@@ -1,13 +1,14 @@
 //! The transfers of one session, and the channels that carry them.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use str0m::channel::ChannelId;
 use tokio::sync::mpsc;
 
 use super::download::{DiskNews, Download};
+use super::receive_folder::ReceiveFolder;
 use super::session_events::SessionEvent;
 use super::signal::FileBundle;
 use super::transfer::frames::{CancelReason, FileFrame};
@@ -43,7 +44,7 @@ struct ChannelDeadline {
 /// All transfers of a session.
 #[derive(Debug)]
 pub(super) struct Transfers {
-    folder: PathBuf,
+    folder: Arc<ReceiveFolder>,
     downloads: HashMap<InvitationId, Download>,
     channels: HashMap<ChannelId, InvitationId>,
     deadline: Option<ChannelDeadline>,
@@ -54,7 +55,7 @@ pub(super) struct Transfers {
 impl Transfers {
     /// Files go to `folder`. The disk's news come back through `disk`, and what the user must know goes to `events`.
     pub(super) fn new(
-        folder: PathBuf,
+        folder: Arc<ReceiveFolder>,
         disk: mpsc::UnboundedSender<(InvitationId, DiskNews)>,
         events: mpsc::UnboundedSender<SessionEvent>,
     ) -> Transfers {

@@ -11,8 +11,10 @@ use crate::cli::api_client::Api;
 use crate::cli::output::now;
 use crate::contract::{IceServers, IceTransportPolicy};
 use crate::media::identity::MediaIdentity;
+use crate::media::receive_folder::ReceiveFolder;
 use crate::media::remove_leftovers;
 use crate::media::session_events::SessionSettings;
+use crate::monitor::free_bytes;
 
 /// An address on no network (RFC 5737 §3), which only the default route leads to.
 const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
@@ -27,7 +29,8 @@ pub(super) async fn settings(folder: &Path, address: Option<IpAddr>, api: &Api) 
     remove_leftovers(&path).with_context(|| format!("incomplete files in {} can't be removed", folder.display()))?;
     let unknown = "no address of this machine is known for direct connections: name one with --media-address";
     let address = address.map_or_else(|| own_address(api), Ok).context(unknown)?;
-    Ok(SessionSettings { identity: Arc::new(MediaIdentity::new()?), address, folder: path, now })
+    let folder = Arc::new(ReceiveFolder::new(path, free_bytes));
+    Ok(SessionSettings { identity: Arc::new(MediaIdentity::new()?), address, folder, now })
 }
 
 /// Fails if the node relays all media: this client would tell the other side an address of this machine.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::core::base::time::UnixMillis;
 use crate::media::TRANSFERS_MAX;
 use crate::media::identity::MediaIdentity;
+use crate::media::receive_folder::ReceiveFolder;
 use crate::media::signal::parse_signal;
 
 const OWN: &str = "https://b.example/a/own";
@@ -20,7 +21,7 @@ fn receiving(folder: &Path) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
     let settings = SessionSettings {
         identity: Arc::new(MediaIdentity::new().unwrap()),
         address: [127, 0, 0, 1].into(),
-        folder: folder.to_owned(),
+        folder: Arc::new(ReceiveFolder::new(folder.to_owned(), |_| Ok(1 << 40))),
         now: || UnixMillis(1_795_345_005_000),
     };
     let api = Api::new("http://127.0.0.1:9/".parse().unwrap(), "").unwrap();
