@@ -39,6 +39,10 @@ use sender::Words;
 use show::Show;
 use stream::{News, Stream};
 
+/// MB that one call may send with `--accept-files`, if `--accept-max` doesn't say.
+const ACCEPT_MAX_MB: u64 = 4096;
+const MB: u64 = 1024 * 1024;
+
 /// A multimedia client in the terminal: shows who you are on the phone with, and chats with them.
 ///
 /// It belongs to a number. When a call of that number is answered, it shows the other side's client. What you type
@@ -101,9 +105,12 @@ pub(super) struct ClientArgs {
     /// /accept. Nothing that exists is overwritten.
     #[arg(long, value_name = "DIR")]
     receive: Option<PathBuf>,
-    /// Accept all files at once.
+    /// Accept all files at once, up to --accept-max.
     #[arg(long, requires = "receive")]
     accept_files: bool,
+    /// How many MB one call may send with --accept-files [default: 4096]. An offer beyond that waits for /accept.
+    #[arg(long, value_name = "MB", requires = "accept_files")]
+    accept_max: Option<u64>,
     /// The address of this machine for direct connections [default: the one by which it reaches the node, or, if the node
     /// is on this machine, others].
     #[arg(long, value_name = "IP", requires = "receive")]
@@ -145,7 +152,8 @@ pub(super) async fn run(mut args: ClientArgs, config: &Path) -> anyhow::Result<(
     let (current, acks) = (stream.client(), stream.acks());
     let (files, inputs) = match settings {
         Some(settings) => {
-            let (files, inputs) = Receiving::new(settings, args.accept_files, api.clone(), current.clone());
+            let unasked_max = args.accept_files.then(|| args.accept_max.unwrap_or(ACCEPT_MAX_MB).saturating_mul(MB));
+            let (files, inputs) = Receiving::new(settings, unasked_max, api.clone(), current.clone());
             (Some(files), inputs)
         }
         None => (None, mpsc::unbounded_channel().1),

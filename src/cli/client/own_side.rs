@@ -16,6 +16,8 @@ pub(super) struct OwnSide {
     pub(super) reply: Option<Address>,
     /// Where answers go, if a device has no address of its own.
     pub(super) address: Address,
+    /// Bytes that were accepted unasked in this call.
+    pub(super) unasked: u64,
 }
 
 impl OwnSide {
@@ -43,6 +45,7 @@ mod tests {
             tag: "0123456789abcdef".parse().unwrap(),
             reply: "https://b.example:8443/a/own".parse().ok(),
             address: "https://a.example/a/theirs".parse().unwrap(),
+            unasked: 0,
         };
         let knows = |reply: &str| side.knows(&reply.parse().unwrap());
         assert!(

@@ -31,7 +31,8 @@ const TOO_MANY: &str = "too many files come at once, so these are declined";
 #[derive(Debug)]
 pub(super) struct Receiving {
     settings: SessionSettings,
-    accepts_all: bool,
+    /// Bytes that one call may send without being asked for, if any.
+    unasked_max: Option<u64>,
     api: Api,
     client: Current,
     inputs: mpsc::UnboundedSender<FileInput>,
@@ -45,14 +46,14 @@ pub(super) struct Receiving {
 impl Receiving {
     pub(super) fn new(
         settings: SessionSettings,
-        accepts_all: bool,
+        unasked_max: Option<u64>,
         api: Api,
         client: Current,
     ) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
         let (inputs, received) = mpsc::unbounded_channel();
         let receiving = Receiving {
             settings,
-            accepts_all,
+            unasked_max,
             api,
             client,
             inputs,
@@ -67,9 +68,11 @@ impl Receiving {
     /// The other side of a call is known, or has another address now.
     pub(super) fn met(&mut self, call: &CallId, role: Role, address: &Address, reply: Option<&Address>) {
         let (reply, address) = (reply.cloned(), address.clone());
+        let known = self.calls.remove(call);
+        let unasked = known.as_ref().map_or(0, |known| known.unasked);
         // What the device calls itself lasts as long as the call.
-        if let Some(tag) = self.calls.remove(call).map_or_else(new_tag, |known| Some(known.tag)) {
-            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address });
+        if let Some(tag) = known.map_or_else(new_tag, |known| Some(known.tag)) {
+            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address, unasked });
         }
     }
 
@@ -121,16 +124,27 @@ impl Receiving {
     fn invited(&mut self, invitation: FileInvitation) -> Vec<FileOutput> {
         let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
         let files = invitation.invite.files.clone();
+        let bytes = files.bytes;
         if !self.invitations.receive(invitation) {
             return Vec::new();
         }
         self.numbered.push((call.clone(), id));
         let n = self.numbered.len();
-        let mut outputs = vec![FileOutput::Show { call, news: FileNews::Invited { n, files } }];
-        if self.accepts_all {
-            outputs.extend(self.accept(Some(n)).err().map(|problem| self.problem(n, problem)));
-        }
+        let mut outputs = vec![FileOutput::Show { call: call.clone(), news: FileNews::Invited { n, files } }];
+        outputs.extend(self.accept_unasked(&call, n, bytes).err().map(|problem| self.problem(n, problem)));
         outputs
+    }
+
+    /// Accepts an invitation without the user, if that is wanted and the call hasn't sent too much in this way.
+    fn accept_unasked(&mut self, call: &CallId, n: usize, bytes: u64) -> Result<(), String> {
+        let (Some(max), Some(side)) = (self.unasked_max, self.calls.get(call)) else { return Ok(()) };
+        let unasked = side.unasked.saturating_add(bytes);
+        if unasked > max {
+            return Err(format!("they exceed --accept-max for this call; /accept {n} takes them"));
+        }
+        self.accept(Some(n))?;
+        self.calls.entry(call.clone()).and_modify(|side| side.unasked = unasked);
+        Ok(())
     }
 
     fn problem(&self, n: usize, problem: String) -> FileOutput {

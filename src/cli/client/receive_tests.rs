@@ -15,8 +15,8 @@ use crate::media::signal::parse_signal;
 const OWN: &str = "https://b.example/a/own";
 const THEIRS: &str = "https://a.example/a/theirs";
 
-/// A client that receives files into this folder, in one call.
-fn receiving(folder: &Path) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
+/// A client that receives files into this folder, in one call, up to these bytes unasked.
+fn receiving(folder: &Path, unasked_max: Option<u64>) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = SessionSettings {
         identity: Arc::new(MediaIdentity::new().unwrap()),
@@ -25,7 +25,7 @@ fn receiving(folder: &Path) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
         now: || UnixMillis(1_795_345_005_000),
     };
     let api = Api::new("http://127.0.0.1:9/".parse().unwrap(), "").unwrap();
-    let (mut receiving, inputs) = Receiving::new(settings, false, api, Current::default());
+    let (mut receiving, inputs) = Receiving::new(settings, unasked_max, api, Current::of("client".parse().unwrap()));
     receiving.met(&call(), Role::Second, &THEIRS.parse().unwrap(), OWN.parse().ok().as_ref());
     (receiving, inputs)
 }
@@ -66,7 +66,7 @@ fn posted(outputs: &[FileOutput]) -> Vec<&Value> {
 #[tokio::test]
 async fn files_beyond_what_a_session_takes_are_declined_and_the_user_learns_why() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut receiving, _inputs) = receiving(folder.path());
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
     for n in 0..TRANSFERS_MAX {
         let outputs = accept(&mut receiving, n).await;
         assert_eq!(posted(&outputs)[0]["type"], "accept", "{n}");
@@ -81,4 +81,24 @@ async fn files_beyond_what_a_session_takes_are_declined_and_the_user_learns_why(
     receiving.input(FileInput::Session { call: call(), with, event }).await;
     let outputs = accept(&mut receiving, TRANSFERS_MAX + 1).await;
     assert_eq!(posted(&outputs)[0]["type"], "accept");
+}
+
+#[tokio::test]
+async fn a_call_that_sends_too_much_unasked_waits_for_the_user() {
+    let folder = tempfile::tempdir().unwrap();
+    // Room for two files of nine bytes.
+    let (mut receiving, _inputs) = receiving(folder.path(), Some(20));
+    let refused = |outputs: &[FileOutput]| {
+        outputs.iter().any(|output| matches!(output, FileOutput::Show { news: FileNews::Problem(_), .. }))
+    };
+    for n in 0..2 {
+        assert!(!refused(&receiving.signal(&call(), invite(n))), "{n}");
+    }
+    // The other side has another address now, and the call is the same.
+    receiving.met(&call(), Role::Second, &"https://a.example/a/new".parse().unwrap(), None);
+    assert!(refused(&receiving.signal(&call(), invite(2))));
+    let open: Vec<_> = receiving.invitations.open().map(|open| open.invite.invitation.clone()).collect();
+    assert_eq!(open, [id(2)]);
+    receiving.accept(Some(3)).unwrap();
+    assert_eq!(receiving.invitations.open().count(), 0);
 }
