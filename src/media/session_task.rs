@@ -16,7 +16,7 @@ use super::error::MediaError;
 use super::session::{MediaSession, OfferVerdict};
 use super::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
 use super::signal::{Answer, ConnectionOffer, Signal};
-use super::transfer::frames::{CancelReason, FileFrame};
+use super::transfer::frames::FileFrame;
 use super::transfers::{ChannelAction, Transfers};
 use crate::core::base::name::InvitationId;
 
@@ -127,7 +127,7 @@ impl SessionTask {
                 break over;
             }
         };
-        self.end(over).await;
+        self.end(over, written).await;
     }
 
     fn tell(&self, event: SessionEvent) {
@@ -317,8 +317,7 @@ impl SessionTask {
         }
     }
 
-    async fn end(mut self, over: SessionOver) {
-        self.transfers.cancel_all(CancelReason::Gone);
+    async fn end(mut self, over: SessionOver, written: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>) {
         if over != SessionOver::Remote {
             self.tell(SessionEvent::Say(Answer::Bye(self.session.id().clone())));
         }
@@ -329,7 +328,10 @@ impl SessionTask {
                 let _ = self.socket.send_to(&datagram, to).await;
             }
         }
-        self.tell(SessionEvent::Over(over));
+        let SessionTask { transfers, events, .. } = self;
+        transfers.end(written).await;
+        // If nobody listens, nobody waits for it.
+        let _ = events.send(SessionEvent::Over(over));
     }
 }
 

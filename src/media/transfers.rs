@@ -1,8 +1,8 @@
 //! The transfers of one session, and the channels that carry them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::channel::ChannelId;
 use tokio::sync::mpsc;
@@ -17,6 +17,8 @@ use crate::core::base::name::InvitationId;
 
 /// Maximum number of transfers of one session at once, each with a thread. The first to be over makes room for another.
 pub const TRANSFERS_MAX: usize = 16;
+/// How long a session that ends waits for a disk that hangs.
+const DISK: Duration = Duration::from_secs(60);
 /// The channel that opens a connection and carries nothing, and what file channels are called.
 const CONTROL: &str = "control";
 const FILES: &str = "files:";
@@ -79,13 +81,6 @@ impl Transfers {
     /// Ends a transfer.
     pub(super) fn cancel(&mut self, invitation: &InvitationId, reason: CancelReason) {
         self.change(invitation, |download| download.cancel(reason));
-    }
-
-    /// Ends all transfers.
-    pub(super) fn cancel_all(&mut self, reason: CancelReason) {
-        for invitation in self.downloads.keys().cloned().collect::<Vec<_>>() {
-            self.cancel(&invitation, reason);
-        }
     }
 
     /// There is a connection. Senders must have opened their channels by this time: one that hasn't knows nothing of its transfer
@@ -184,6 +179,34 @@ impl Transfers {
         }
     }
 
+    /// Ends all transfers, and waits for the disk: what is complete is in its place then, and the rest is removed.
+    pub(super) async fn end(mut self, mut done: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>) {
+        for invitation in self.downloads.keys().cloned().collect::<Vec<_>>() {
+            self.cancel(&invitation, CancelReason::Gone);
+        }
+        let Transfers { downloads, disk, events, .. } = self;
+        let complete = downloads.iter().filter(|(_, download)| download.state() == TransferState::Done);
+        let complete: HashSet<_> = complete.map(|(invitation, _)| invitation.clone()).collect();
+        // The threads end when nobody has work for them any more.
+        drop((downloads, disk));
+        let last = async {
+            while let Some((invitation, news)) = done.recv().await {
+                let event = match news {
+                    DiskNews::Saved(files) => SessionEvent::Saved { invitation, files },
+                    DiskNews::Failed(error) if complete.contains(&invitation) => {
+                        tracing::warn!(%error, %invitation, "received files can't be written");
+                        SessionEvent::Failed { invitation, reason: CancelReason::Disk }
+                    }
+                    DiskNews::Failed(_) | DiskNews::Frame { .. } => continue,
+                };
+                let _ = events.send(event);
+            }
+        };
+        if tokio::time::timeout(DISK, last).await.is_err() {
+            tracing::warn!("the disk doesn't answer: incomplete files may stay");
+        }
+    }
+
     /// Changes a transfer, and tells if that has ended it.
     fn change(&mut self, invitation: &InvitationId, change: impl FnOnce(&mut Download)) {
         let Some(download) = self.downloads.get_mut(invitation) else { return };
@@ -202,3 +225,7 @@ impl Transfers {
         let _ = self.events.send(event);
     }
 }
+
+#[cfg(test)]
+#[path = "transfers_tests.rs"]
+mod tests;

@@ -42,6 +42,9 @@ use stream::{News, Stream};
 /// MB that one call may send with `--accept-files`, if `--accept-max` doesn't say.
 const ACCEPT_MAX_MB: u64 = 4096;
 const MB: u64 = 1024 * 1024;
+/// How long the end of the client waits for the disk, and for what is still to be sent.
+const FILES_WITHIN: Duration = Duration::from_secs(5);
+const POSTS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A multimedia client in the terminal: shows who you are on the phone with, and chats with them.
 ///
@@ -279,19 +282,35 @@ impl Client {
             }
         }
         self.files.iter().for_each(Receiving::end);
-        // Leave time for the last acknowledgement and the last message.
+        // Until what isn't complete is removed from the folder, …
+        let is_saved = |client: &Client| client.files.iter().all(Receiving::is_idle);
+        self.follow_up(&mut inputs, &mut outcomes, FILES_WITHIN, is_saved).await?;
+        // … the last message is sent, and the last acknowledgement.
+        let is_sent = |client: &Client| !client.sender.is_busy();
+        self.follow_up(&mut inputs, &mut outcomes, POSTS_WITHIN, is_sent).await?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(())
+    }
+
+    /// Follows what goes on in the background until this holds, or time is up.
+    async fn follow_up(
+        &mut self,
+        inputs: &mut mpsc::UnboundedReceiver<FileInput>,
+        outcomes: &mut mpsc::Receiver<sender::SendOutcome>,
+        within: Duration,
+        until: impl Fn(&Client) -> bool,
+    ) -> anyhow::Result<()> {
         let pending = async {
-            while self.sender.is_busy() || !self.files.iter().all(Receiving::is_idle) {
+            while !until(&*self) {
                 tokio::select! {
                     Some(input) = inputs.recv() => self.file_input(input).await?,
                     Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
                     else => break,
                 }
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
             anyhow::Ok(())
         };
-        tokio::time::timeout(Duration::from_secs(2), pending).await.unwrap_or(Ok(()))
+        tokio::time::timeout(within, pending).await.unwrap_or(Ok(()))
     }
 
     /// Counts a message for `--exit-after`.

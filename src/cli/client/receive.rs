@@ -202,7 +202,7 @@ impl Receiving {
                 self.invitations.claim_failed(&call, &invitation);
                 vec![FileOutput::Show { call, news: FileNews::Problem(error.to_string()) }]
             }
-            FileInput::Session { call, with, event } => self.session_event(call, &with, event).into_iter().collect(),
+            FileInput::Session { call, with, event } => self.session_event(call, &with, event),
         }
     }
 
@@ -265,33 +265,38 @@ impl Receiving {
         Ok(RunningSession::new(call.clone(), from.clone(), address.clone(), own, handle))
     }
 
-    fn session_event(&mut self, call: CallId, with: &DeviceTag, event: SessionEvent) -> Option<FileOutput> {
-        let at = self.sessions.iter().position(|session| session.call == call && session.with == *with)?;
+    fn session_event(&mut self, call: CallId, with: &DeviceTag, event: SessionEvent) -> Vec<FileOutput> {
+        let of_event = |session: &RunningSession| session.call == call && session.with == *with;
+        let Some(at) = self.sessions.iter().position(of_event) else { return Vec::new() };
+        let session = &mut self.sessions[at];
         let news = match event {
-            SessionEvent::Say(answer) => return self.post(&call, self.sessions[at].address.clone(), &answer),
-            SessionEvent::Words(words) => FileNews::Words(words),
-            SessionEvent::Connected => return None,
-            SessionEvent::Interrupted => FileNews::Interrupted,
-            SessionEvent::Progress { invitation, received } => self.sessions[at].progress(&invitation, received)?,
+            SessionEvent::Say(answer) => {
+                let address = session.address.clone();
+                return self.post(&call, address, &answer).into_iter().collect();
+            }
+            SessionEvent::Words(words) => Some(FileNews::Words(words)),
+            SessionEvent::Connected => None,
+            SessionEvent::Interrupted => Some(FileNews::Interrupted),
+            SessionEvent::Progress { invitation, received } => session.progress(&invitation, received),
             SessionEvent::Saved { invitation, files } => {
-                self.sessions[at].ended(&invitation);
-                FileNews::Saved(files)
+                session.ended(&invitation);
+                Some(FileNews::Saved(files))
             }
             SessionEvent::Failed { invitation, reason } => {
-                self.sessions[at].ended(&invitation);
-                FileNews::Failed(reason)
+                session.ended(&invitation);
+                Some(FileNews::Failed(reason))
             }
-            SessionEvent::Over(over) => {
-                self.sessions.remove(at);
-                match over {
-                    // Each transfer that it ended has been shown.
-                    SessionOver::Told | SessionOver::Remote | SessionOver::Unreachable => return None,
-                    SessionOver::Impostor => FileNews::Impostor,
-                    SessionOver::Broken => FileNews::Failed(CancelReason::Gone),
-                }
-            }
+            SessionEvent::Over(over) => return self.session_over(at, over),
         };
-        Some(FileOutput::Show { call, news })
+        news.map(|news| FileOutput::Show { call, news }).into_iter().collect()
+    }
+
+    /// Forgets a session. A transfer whose end it has not told will not go on.
+    fn session_over(&mut self, at: usize, over: SessionOver) -> Vec<FileOutput> {
+        let session = self.sessions.remove(at);
+        let impostor = (over == SessionOver::Impostor).then_some(FileNews::Impostor);
+        let failed = (0..session.running()).map(|_| FileNews::Failed(CancelReason::Gone));
+        impostor.into_iter().chain(failed).map(|news| FileOutput::Show { call: session.call.clone(), news }).collect()
     }
 
     fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {

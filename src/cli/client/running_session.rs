@@ -73,4 +73,9 @@ impl RunningSession {
     pub(super) fn ended(&mut self, invitation: &InvitationId) {
         self.transfers.remove(invitation);
     }
+
+    /// How many transfers are not over.
+    pub(super) fn running(&self) -> usize {
+        self.transfers.len()
+    }
 }
