@@ -19,6 +19,7 @@ pub mod invitations;
 #[cfg(test)]
 mod offerer;
 pub mod receive_folder;
+mod remote_addresses;
 mod session;
 pub mod session_events;
 pub mod session_task;

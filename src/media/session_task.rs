@@ -13,7 +13,8 @@ use super::connection::{ConnectionEvent, MediaConnection};
 use super::description::data_section;
 use super::download::DiskNews;
 use super::error::MediaError;
-use super::session::{MediaSession, OfferVerdict};
+use super::remote_addresses::RemoteAddresses;
+use super::session::{MediaSession, OfferVerdict, RestartVerdict};
 use super::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
 use super::signal::{Answer, ConnectionOffer, Signal};
 use super::transfer::frames::FileFrame;
@@ -69,6 +70,7 @@ async fn start_with(
         socket,
         local,
         connection: None,
+        addresses: RemoteAddresses::new(address, Instant::now()),
         early: Vec::new(),
         patience,
         give_up: Some(Instant::now() + patience.connection),
@@ -88,6 +90,7 @@ struct SessionTask {
     local: SocketAddr,
     /// Made by the first offer of its round.
     connection: Option<MediaConnection>,
+    addresses: RemoteAddresses,
     early: Vec<String>,
     patience: Patience,
     /// When a connection that isn't up counts as lost.
@@ -153,8 +156,14 @@ impl SessionTask {
 
     /// Changes the connection. If it breaks, it is lost.
     fn change(&mut self, change: impl FnOnce(&mut MediaConnection) -> Result<(), MediaError>) {
-        let Some(connection) = &mut self.connection else { return };
-        if let Err(error) = change(connection) {
+        if let Some(connection) = &mut self.connection {
+            let changed = change(connection);
+            self.check(changed);
+        }
+    }
+
+    fn check(&mut self, changed: Result<(), MediaError>) {
+        if let Err(error) = changed {
             tracing::debug!(%error, session = %self.session.id(), "the connection is broken");
             self.lost();
         }
@@ -200,23 +209,29 @@ impl SessionTask {
             Signal::Candidates { session, round, candidates }
                 if session == *self.session.id() && round == self.session.round() =>
             {
-                for candidate in candidates {
-                    if self.connection.is_some() {
-                        self.change(|connection| connection.add_candidate(&candidate));
-                    } else if self.early.len() < EARLY_MAX {
-                        self.early.push(candidate);
-                    }
-                }
+                candidates.into_iter().for_each(|candidate| self.add_candidate(candidate));
             }
             Signal::Restart { session, round } if session == *self.session.id() => {
-                if let Some(round) = self.session.restarted(round) {
-                    self.begin_round(round);
+                match self.session.restarted(round) {
+                    RestartVerdict::Ignore => {}
+                    RestartVerdict::Begin(round) => self.begin_round(round),
+                    RestartVerdict::GiveUp => self.over = Some(SessionOver::Unreachable),
                 }
             }
             Signal::Bye { session: Some(session), .. } if session == *self.session.id() => {
                 self.over = Some(SessionOver::Remote);
             }
             _ => {}
+        }
+    }
+
+    /// Tries an address of the other side, as soon as there is a connection.
+    fn add_candidate(&mut self, candidate: String) {
+        if let Some(connection) = &mut self.connection {
+            let added = connection.add_candidate(&candidate, &mut self.addresses, Instant::now());
+            self.check(added);
+        } else if self.early.len() < EARLY_MAX {
+            self.early.push(candidate);
         }
     }
 
@@ -232,10 +247,7 @@ impl SessionTask {
                 let section = (section.mid, section.index);
                 self.tell(SessionEvent::Say(Answer::Candidate { session, round, candidate, section }));
             }
-            Err(error) => {
-                tracing::debug!(%error, session = %self.session.id(), "an offer can't be answered");
-                self.lost();
-            }
+            Err(error) => self.check(Err(error)),
         }
         if let Some(words) = self.session.words().filter(|_| !self.has_words) {
             self.has_words = true;
@@ -251,9 +263,9 @@ impl SessionTask {
             None => MediaConnection::new(&self.settings.identity, self.local, now)?,
         };
         connection.timeout(now)?;
-        let answer = connection.answer(sdp)?;
+        let answer = connection.answer(sdp, &mut self.addresses, now)?;
         for candidate in self.early.drain(..) {
-            connection.add_candidate(&candidate)?;
+            connection.add_candidate(&candidate, &mut self.addresses, now)?;
         }
         let candidate = connection.candidate().to_owned();
         self.connection = Some(connection);
