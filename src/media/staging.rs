@@ -8,11 +8,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open, renameat_with};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::file_name::numbered;
 use super::receive_folder::{PromisedRoom, ReceiveFolder};
@@ -125,18 +127,27 @@ impl Staging {
     }
 }
 
-/// Removes the hidden folders of processes that were killed.
+/// Removes the hidden folders that this user's processes left when they were killed. One that can't be removed stays.
 ///
 /// # Errors
-/// If the folder can't be read, or something in it can't be removed.
+/// If the folder can't be read.
 pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    remove_leftovers_of(geteuid().as_raw(), folder)
+}
+
+fn remove_leftovers_of(user: u32, folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(HIDDEN));
-        if name.is_some_and(|random| random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())) {
-            // It is somebody's who is alive, or no folder at all.
-            let Ok(_lock) = locked(&path) else { continue };
-            fs::remove_dir_all(&path)?;
+        let is_hidden = name.is_some_and(|random| random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit()));
+        // Other users of the folder tidy up for themselves.
+        if !is_hidden || !fs::symlink_metadata(&path).is_ok_and(|found| found.uid() == user) {
+            continue;
+        }
+        // It is somebody's who is alive, or no folder at all.
+        let Ok(_lock) = locked(&path) else { continue };
+        if let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!(%error, path = %path.display(), "an incomplete transfer can't be removed");
         }
     }
     Ok(())
@@ -311,6 +322,17 @@ mod tests {
             step(&from, &to).unwrap();
             assert_eq!((fs::read_to_string(&to).unwrap().as_str(), from.exists()), ("new", false));
         }
+    }
+
+    #[test]
+    fn what_another_users_process_left_is_left_to_that_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(".sidecall-00000000000000ff");
+        fs::create_dir(&left).unwrap();
+        remove_leftovers_of(geteuid().as_raw() + 1, folder.path()).unwrap();
+        assert!(left.exists());
+        remove_leftovers_of(geteuid().as_raw(), folder.path()).unwrap();
+        assert!(!left.exists());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) async fn settings(folder: &Path, address: Option<IpAddr>, api: &Api) 
     let path = folder.canonicalize().with_context(|| format!("files can't go to {}", folder.display()))?;
     ensure!(path.is_dir(), "files can't go to {}, which is no folder", folder.display());
     // What a client that was killed has not removed.
-    remove_leftovers(&path).with_context(|| format!("incomplete files in {} can't be removed", folder.display()))?;
+    remove_leftovers(&path).with_context(|| format!("{} can't be read", folder.display()))?;
     let unknown = "no address of this machine is known for direct connections: name one with --media-address";
     let address = address.map_or_else(|| own_address(api), Ok).context(unknown)?;
     let folder = Arc::new(ReceiveFolder::new(path, free_bytes));
