@@ -1,11 +1,13 @@
-//! Sends messages to peers in order, without blocking the receiver.
+//! Sends messages to peers, in order at each node, without blocking the receiver.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
+use url::Url;
 
 use super::contacts::Label;
 use crate::cli::api_client::{self, ApiError};
@@ -17,7 +19,7 @@ use crate::core::base::root_cause::cause;
 /// Time limit for a peer's node.
 const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
-/// Attempts to send what nobody has typed, over about a quarter of a minute.
+/// Attempts to send what nobody has typed and is of use later, over about a quarter of a minute.
 const OWN_ATTEMPTS: u32 = 6;
 
 /// The content of a message.
@@ -31,10 +33,13 @@ pub(super) enum Words {
     Signal(Value),
 }
 
-/// Queues messages.
+/// Queues messages for each node: one that doesn't answer delays nobody else's.
 #[derive(Debug)]
 pub(super) struct Sender {
-    posts: mpsc::Sender<Post>,
+    client: reqwest::Client,
+    /// By the node's origin.
+    queues: HashMap<String, mpsc::Sender<Post>>,
+    outcomes: mpsc::Sender<SendOutcome>,
     in_flight: Arc<AtomicUsize>,
 }
 
@@ -55,21 +60,28 @@ pub(super) struct SendOutcome {
 
 pub(super) fn start() -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError> {
     let client = api_client::client()?;
+    let (outcomes, receiver) = mpsc::channel(QUEUE);
+    Ok((Sender { client, queues: HashMap::new(), outcomes, in_flight: Arc::default() }, receiver))
+}
+
+/// A queue of posts to one node, which are sent one after the other.
+fn start_queue(
+    client: reqwest::Client,
+    outcomes: mpsc::Sender<SendOutcome>,
+    in_flight: Arc<AtomicUsize>,
+) -> mpsc::Sender<Post> {
     let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
-    let (sender, outcomes) = mpsc::channel(QUEUE);
-    let in_flight = Arc::new(AtomicUsize::new(0));
-    let count = in_flight.clone();
     tokio::spawn(async move {
         while let Some(Post { to, address, words }) = queue.recv().await {
             let problem = said(&client, &address, &words).await.err();
-            let told = sender.send(SendOutcome { to, words, problem }).await;
-            count.fetch_sub(1, Ordering::Relaxed);
+            let told = outcomes.send(SendOutcome { to, words, problem }).await;
+            in_flight.fetch_sub(1, Ordering::Relaxed);
             if told.is_err() {
                 break;
             }
         }
     });
-    Ok((Sender { posts, in_flight }, outcomes))
+    posts
 }
 
 impl Sender {
@@ -79,25 +91,38 @@ impl Sender {
     }
 
     /// Queues a message, or says why it can't be sent.
-    pub(super) fn send(&self, to: Label, address: Address, words: Words) -> Result<(), String> {
+    pub(super) fn send(&mut self, to: Label, address: Address, words: Words) -> Result<(), String> {
         if address.kind() == AddressKind::Sip {
             let name = &to.name;
             return Err(format!("{name}'s client is a SIP phone: send a SIP MESSAGE to {address} with a softphone"));
         }
-        self.posts
-            .try_send(Post { to, address, words })
-            .map_err(|_| "too much waits to be sent; try again".to_owned())?;
+        let node = Url::parse(address.as_str()).map(|url| url.origin().ascii_serialization());
+        let (client, outcomes, in_flight) = (&self.client, &self.outcomes, &self.in_flight);
+        let queue = self
+            .queues
+            .entry(node.unwrap_or_default())
+            .or_insert_with(|| start_queue(client.clone(), outcomes.clone(), in_flight.clone()));
+        queue.try_send(Post { to, address, words }).map_err(|_| "too much waits to be sent; try again".to_owned())?;
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// Sends a message. Text is tried once: the user sees the failure and can retry. What nobody has typed is retried for a
-/// while.
+/// How often a message is tried. With text, the user sees the failure and can retry. What is ephemeral is of no use later, and
+/// the two devices ask for it again.
+fn attempts(words: &Words) -> u32 {
+    match words {
+        Words::Text(_) => 1,
+        Words::Signal(content) if content["ephemeral"] == true => 1,
+        Words::Own(_) | Words::Signal(_) => OWN_ATTEMPTS,
+    }
+}
+
+/// Sends a message.
 async fn said(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
     for attempt in 1.. {
         match post(client, address, words).await {
-            Err(Problem { later: true, .. }) if !matches!(words, Words::Text(_)) && attempt < OWN_ATTEMPTS => {
+            Err(Problem { later: true, .. }) if attempt < attempts(words) => {
                 tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
             }
             done => return done.map_err(|problem| problem.text),
@@ -129,4 +154,48 @@ async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Res
         code => (format!("their node answered {status}"), code >= 500),
     };
     Err(Problem { text, later })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    fn label() -> Label {
+        Label { n: 1, name: "Bob".to_owned(), number: None }
+    }
+
+    fn address(node: &TcpListener) -> Address {
+        format!("http://{}/a/x", node.local_addr().unwrap()).parse().unwrap()
+    }
+
+    /// Answers one request.
+    async fn answer(node: TcpListener) {
+        let (mut socket, _) = node.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(socket.read(&mut request).await.unwrap() > 0);
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_delays_no_message_to_another() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut sender, mut outcomes) = start().unwrap();
+        sender.send(label(), address(&silent), Words::Text("to the silent one".to_owned())).unwrap();
+        sender.send(label(), address(&other), Words::Text("to the other".to_owned())).unwrap();
+        tokio::spawn(answer(other));
+        let outcome = tokio::time::timeout(WITHIN / 2, outcomes.recv()).await.expect("it is delayed").unwrap();
+        assert!(matches!(&outcome.words, Words::Text(text) if text == "to the other"), "{outcome:?}");
+        assert!(outcome.problem.is_none() && sender.is_busy());
+    }
+
+    #[test]
+    fn what_is_of_no_use_later_is_tried_once() {
+        assert_eq!(attempts(&Words::Signal(json!({"type": "ice", "ephemeral": true}))), 1);
+        assert_eq!(attempts(&Words::Signal(json!({"type": "accept"}))), OWN_ATTEMPTS);
+    }
 }
