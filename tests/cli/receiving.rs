@@ -102,6 +102,16 @@ fn a_script_accepts_all_files_and_one_session_serves_a_device() {
 }
 
 #[test]
+fn an_offer_beyond_what_is_accepted_unasked_waits_for_the_user() {
+    let mut call = Call::new(&["--json", "--accept-files", "--accept-max", "0"]);
+    call.invite("one");
+    let open = call.bob.event("unaccepted", 1);
+    assert_eq!((&open["invitation"], &open["call"], &open["n"]), (&json!(1), &json!(call.id), &json!(1)));
+    call.bob.types("/accept 1");
+    assert_eq!(call.answer("accept")["invitation"], "one");
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_an_error_before_anything_else() {
     let node = Node::start();
     let token = node.number(ALICE, "Alice");

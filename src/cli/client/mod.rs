@@ -1,5 +1,6 @@
 //! `client`: a multimedia client in the terminal.
 
+mod claims;
 mod contacts;
 mod device_file;
 mod file_news;
@@ -66,7 +67,8 @@ With --json each line is an object with `at` (milliseconds since 1970) and `even
 disconnected, ringing, talking (with somebody whose client is not known), peer, answered (the other side knows you now),
 message, taken (another client of your number has accepted an invitation), ended, over (the call is over for you), missed
 (`at` is when the call began), sent, failed. With --receive also: invited (files are offered), words (the same four on both
-sides, if nobody is in between), progress, saved, unsaved, interrupted, impostor.")]
+sides, if nobody is in between), progress, saved, unsaved, unaccepted (an offer can't be accepted now, and stays open),
+interrupted, impostor. `invitation` is the number of the offer, for /accept.")]
 pub(super) struct ClientArgs {
     /// The client's number [default: the number of the token].
     #[arg(long)]

@@ -4,15 +4,15 @@
 
 use std::collections::HashMap;
 
-use reqwest::Method;
 use tokio::sync::mpsc;
 
+use super::claims::{ASKED_ATTEMPTS, UNASKED_ATTEMPTS, claim};
 use super::file_news::{FileInput, FileNews, FileOutput};
 use super::own_side::{OwnSide, new_tag};
 use super::running_session::RunningSession;
 use super::stream::Current;
-use crate::cli::api_client::{Api, ApiError};
-use crate::contract::{ClaimOutcome, NewClaim, Role};
+use crate::cli::api_client::Api;
+use crate::contract::Role;
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, InvitationId};
 use crate::media::error::MediaError;
@@ -128,61 +128,57 @@ impl Receiving {
         if !self.invitations.receive(invitation) {
             return Vec::new();
         }
-        self.numbered.push((call.clone(), id));
+        self.numbered.push((call.clone(), id.clone()));
         let n = self.numbered.len();
         let mut outputs = vec![FileOutput::Show { call: call.clone(), news: FileNews::Invited { n, files } }];
-        outputs.extend(self.accept_unasked(&call, n, bytes).err().map(|problem| self.problem(n, problem)));
+        let problem = self.accept_unasked(n, &call, id, bytes).err();
+        outputs.extend(problem.map(|problem| FileOutput::Show { call, news: FileNews::Unaccepted { n, problem } }));
         outputs
     }
 
     /// Accepts an invitation without the user, if that is wanted and the call hasn't sent too much in this way.
-    fn accept_unasked(&mut self, call: &CallId, n: usize, bytes: u64) -> Result<(), String> {
-        let (Some(max), Some(side)) = (self.unasked_max, self.calls.get(call)) else { return Ok(()) };
+    fn accept_unasked(&mut self, n: usize, call: &CallId, id: InvitationId, bytes: u64) -> Result<(), String> {
+        let (Some(max), Some(side)) = (self.unasked_max, self.calls.get_mut(call)) else { return Ok(()) };
         let unasked = side.unasked.saturating_add(bytes);
         if unasked > max {
             return Err(format!("they exceed --accept-max for this call; /accept {n} takes them"));
         }
-        self.accept(Some(n))?;
-        self.calls.entry(call.clone()).and_modify(|side| side.unasked = unasked);
+        side.unasked = unasked;
+        self.claim(n, call, id, UNASKED_ATTEMPTS);
         Ok(())
     }
 
-    fn problem(&self, n: usize, problem: String) -> FileOutput {
-        FileOutput::Show { call: self.numbered[n - 1].0.clone(), news: FileNews::Problem(problem) }
-    }
-
-    /// The invitation that the user means: this one, or the latest.
-    fn named(&self, n: Option<usize>) -> Result<(CallId, InvitationId), String> {
-        let open = |(call, id): &&(CallId, InvitationId)| {
+    /// The offer that the user means, which is open: the one with this number, or the latest.
+    fn named(&self, n: Option<usize>) -> Result<(usize, CallId, InvitationId), String> {
+        let open = |(_, (call, id)): &(usize, &(CallId, InvitationId))| {
             self.invitations.open().any(|known| known.call == *call && known.invite.invitation == *id)
         };
-        let found = match n {
-            Some(n) => n.checked_sub(1).and_then(|at| self.numbered.get(at)).filter(open),
-            None => self.numbered.iter().rev().find(open),
-        };
-        found.cloned().ok_or_else(|| "no such offer of files is open".to_owned())
+        let mut all = self.numbered.iter().enumerate().map(|(at, offer)| (at + 1, offer)).rev();
+        let found = all.find(|offer| n.is_none_or(|n| n == offer.0) && open(offer));
+        let named = found.map(|(n, (call, id))| (n, call.clone(), id.clone()));
+        named.ok_or_else(|| "no such offer of files is open".to_owned())
     }
 
     /// Accepts an invitation. Its claim is under way then.
     pub(super) fn accept(&mut self, n: Option<usize>) -> Result<(), String> {
-        let (call, invitation) = self.named(n)?;
-        let client = self.client.get().ok_or("the node can't be asked now; try again")?;
-        self.invitations.accept(&call, &invitation);
-        let (api, inputs) = (self.api.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let claim = NewClaim { client, invitation: invitation.clone() };
-            let path = ["v1", "calls", call.as_str(), "claims"];
-            let outcome: Result<ClaimOutcome, ApiError> = api.send(Method::POST, &path, &claim).await;
-            let won = outcome.map(|outcome| outcome.won);
-            // If the client has ended, nobody waits for it.
-            let _ = inputs.send(FileInput::Claimed { call, invitation, won });
-        });
+        let (n, call, invitation) = self.named(n)?;
+        self.claim(n, &call, invitation, ASKED_ATTEMPTS);
         Ok(())
+    }
+
+    fn claim(&mut self, n: usize, call: &CallId, invitation: InvitationId, attempts: u32) {
+        self.invitations.accept(call, &invitation);
+        let (api, client, inputs, call) = (self.api.clone(), self.client.clone(), self.inputs.clone(), call.clone());
+        tokio::spawn(async move {
+            let won = claim(&api, &client, &call, &invitation, attempts).await;
+            // If the client has ended, nobody waits for it.
+            let _ = inputs.send(FileInput::Claimed { n, call, invitation, won });
+        });
     }
 
     /// Declines an invitation.
     pub(super) fn decline(&mut self, n: Option<usize>) -> Result<Vec<FileOutput>, String> {
-        let (call, id) = self.named(n)?;
+        let (_, call, id) = self.named(n)?;
         let declined = self.invitations.forget(&call, &id, None);
         Ok(declined.and_then(|it| self.post(&call, it.address, &Answer::Decline(id))).into_iter().collect())
     }
@@ -190,53 +186,57 @@ impl Receiving {
     /// Follows up on what happened in the background.
     pub(super) async fn input(&mut self, input: FileInput) -> Vec<FileOutput> {
         match input {
-            FileInput::Claimed { call, invitation, won: Ok(true) } => match self.invitations.won(&call, &invitation) {
-                Some(invitation) => self.won(invitation).await,
-                None => Vec::new(),
-            },
-            FileInput::Claimed { call, invitation, won: Ok(false) } => {
-                self.invitations.forget(&call, &invitation, None);
-                vec![FileOutput::Show { call, news: FileNews::Lost }]
+            FileInput::Claimed { n, call, invitation, won: Ok(true) } => {
+                match self.invitations.won(&call, &invitation) {
+                    Some(invitation) => self.won(n, invitation).await,
+                    None => Vec::new(),
+                }
             }
-            FileInput::Claimed { call, invitation, won: Err(error) } => {
+            FileInput::Claimed { n, call, invitation, won: Ok(false) } => {
+                self.invitations.forget(&call, &invitation, None);
+                vec![FileOutput::Show { call, news: FileNews::Lost { n } }]
+            }
+            FileInput::Claimed { n, call, invitation, won: Err(problem) } => {
                 self.invitations.claim_failed(&call, &invitation);
-                vec![FileOutput::Show { call, news: FileNews::Problem(error.to_string()) }]
+                vec![FileOutput::Show { call, news: FileNews::Unaccepted { n, problem } }]
             }
             FileInput::Session { call, with, event } => self.session_event(call, &with, event),
         }
     }
 
     /// An invitation is ours: answers it, in the session that there is with its device, or in a new one.
-    async fn won(&mut self, invitation: FileInvitation) -> Vec<FileOutput> {
+    async fn won(&mut self, n: usize, invitation: FileInvitation) -> Vec<FileOutput> {
         let FileInvitation { call, from, address, invite } = invitation;
         let known = self.sessions.iter().position(|session| session.call == call && session.with == from);
         let at = match known {
-            Some(at) if self.sessions[at].is_full() => return self.refuse(call, address, invite.invitation, TOO_MANY),
+            Some(at) if self.sessions[at].is_full() => {
+                return self.refuse(n, call, address, invite.invitation, TOO_MANY);
+            }
             Some(at) => at,
             None if self.sessions.len() >= SESSIONS_MAX => {
-                return self.refuse(call, address, invite.invitation, TOO_MANY);
+                return self.refuse(n, call, address, invite.invitation, TOO_MANY);
             }
             None => match self.start(&call, &from, &address, &invite).await {
                 Ok(session) => {
                     self.sessions.push(session);
                     self.sessions.len() - 1
                 }
-                Err(error) => return self.refuse(call, address, invite.invitation, &error.to_string()),
+                Err(error) => return self.refuse(n, call, address, invite.invitation, &error.to_string()),
             },
         };
         let FileInvite { invitation, files, .. } = invite;
         let session = &mut self.sessions[at];
         // Before the device learns that it may send.
-        session.expect(invitation.clone(), files);
+        session.expect(n, invitation.clone(), files);
         let (id, own) = (session.id().clone(), session.own);
         let Some(role) = self.calls.get(&call).map(|side| side.role) else { return Vec::new() };
         self.post(&call, address, &Answer::Accept { invitation, session: id, role, own }).into_iter().collect()
     }
 
     /// Declines what the user has accepted, and says why.
-    fn refuse(&self, call: CallId, address: Address, invitation: InvitationId, why: &str) -> Vec<FileOutput> {
+    fn refuse(&self, n: usize, call: CallId, address: Address, invitation: InvitationId, why: &str) -> Vec<FileOutput> {
         let declined = self.post(&call, address, &Answer::Decline(invitation));
-        let shown = FileOutput::Show { call, news: FileNews::Problem(why.to_owned()) };
+        let shown = FileOutput::Show { call, news: FileNews::Declined { n, problem: why.to_owned() } };
         declined.into_iter().chain([shown]).collect()
     }
 
@@ -279,12 +279,10 @@ impl Receiving {
             SessionEvent::Interrupted => Some(FileNews::Interrupted),
             SessionEvent::Progress { invitation, received } => session.progress(&invitation, received),
             SessionEvent::Saved { invitation, files } => {
-                session.ended(&invitation);
-                Some(FileNews::Saved(files))
+                session.ended(&invitation).map(|n| FileNews::Saved { n, files })
             }
             SessionEvent::Failed { invitation, reason } => {
-                session.ended(&invitation);
-                Some(FileNews::Failed(reason))
+                session.ended(&invitation).map(|n| FileNews::Failed { n, reason })
             }
             SessionEvent::Over(over) => return self.session_over(at, over),
         };
@@ -295,7 +293,7 @@ impl Receiving {
     fn session_over(&mut self, at: usize, over: SessionOver) -> Vec<FileOutput> {
         let session = self.sessions.remove(at);
         let impostor = (over == SessionOver::Impostor).then_some(FileNews::Impostor);
-        let failed = (0..session.running()).map(|_| FileNews::Failed(CancelReason::Gone));
+        let failed = session.running().into_iter().map(|n| FileNews::Failed { n, reason: CancelReason::Gone });
         impostor.into_iter().chain(failed).map(|news| FileOutput::Show { call: session.call.clone(), news }).collect()
     }
 

@@ -51,7 +51,7 @@ fn invite(n: usize) -> ReceivedSignal {
 async fn accept(receiving: &mut Receiving, n: usize) -> Vec<FileOutput> {
     receiving.signal(&call(), invite(n));
     receiving.invitations.accept(&call(), &id(n));
-    receiving.input(FileInput::Claimed { call: call(), invitation: id(n), won: Ok(true) }).await
+    receiving.input(FileInput::Claimed { n: n + 1, call: call(), invitation: id(n), won: Ok(true) }).await
 }
 
 /// The objects that are posted.
@@ -74,11 +74,13 @@ async fn files_beyond_what_a_session_takes_are_declined_and_the_user_learns_why(
     let outputs = accept(&mut receiving, TRANSFERS_MAX).await;
     let [declined] = posted(&outputs)[..] else { panic!("{outputs:?}") };
     assert_eq!((&declined["type"], &declined["invitation"]), (&json!("decline"), &json!(id(TRANSFERS_MAX))));
-    assert!(outputs.iter().any(|output| matches!(output, FileOutput::Show { news: FileNews::Problem(_), .. })));
+    let shown = |output: &FileOutput| matches!(output, FileOutput::Show { news: FileNews::Declined { n, .. }, .. } if *n == TRANSFERS_MAX + 1);
+    assert!(outputs.iter().any(shown), "{outputs:?}");
     // One that is over makes room.
     let event = SessionEvent::Failed { invitation: id(0), reason: CancelReason::User };
     let with = invite(0).from;
-    receiving.input(FileInput::Session { call: call(), with, event }).await;
+    let outputs = receiving.input(FileInput::Session { call: call(), with, event }).await;
+    assert!(matches!(outputs[..], [FileOutput::Show { news: FileNews::Failed { n: 1, .. }, .. }]), "{outputs:?}");
     let outputs = accept(&mut receiving, TRANSFERS_MAX + 1).await;
     assert_eq!(posted(&outputs)[0]["type"], "accept");
 }
@@ -89,7 +91,7 @@ async fn a_call_that_sends_too_much_unasked_waits_for_the_user() {
     // Room for two files of nine bytes.
     let (mut receiving, _inputs) = receiving(folder.path(), Some(20));
     let refused = |outputs: &[FileOutput]| {
-        outputs.iter().any(|output| matches!(output, FileOutput::Show { news: FileNews::Problem(_), .. }))
+        outputs.iter().any(|output| matches!(output, FileOutput::Show { news: FileNews::Unaccepted { .. }, .. }))
     };
     for n in 0..2 {
         assert!(!refused(&receiving.signal(&call(), invite(n))), "{n}");
@@ -101,4 +103,21 @@ async fn a_call_that_sends_too_much_unasked_waits_for_the_user() {
     assert_eq!(open, [id(2)]);
     receiving.accept(Some(3)).unwrap();
     assert_eq!(receiving.invitations.open().count(), 0);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_ends_each_of_its_offers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    for n in 0..2 {
+        accept(&mut receiving, n).await;
+    }
+    let event = SessionEvent::Over(SessionOver::Broken);
+    let outputs = receiving.input(FileInput::Session { call: call(), with: invite(0).from, event }).await;
+    let failed = outputs.iter().map(|output| match output {
+        FileOutput::Show { news: FileNews::Failed { n, reason: CancelReason::Gone }, .. } => *n,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(failed.collect::<Vec<_>>(), [1, 2]);
+    assert!(receiving.is_idle());
 }

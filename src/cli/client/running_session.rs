@@ -24,6 +24,8 @@ pub(super) struct RunningSession {
 /// A transfer that isn't over.
 #[derive(Debug)]
 struct RunningTransfer {
+    /// The number of the offer.
+    n: usize,
     /// Bytes in all, and how many tenths of them the user knows of.
     bytes: u64,
     tenths: u64,
@@ -50,8 +52,8 @@ impl RunningSession {
     }
 
     /// Expects files that have been accepted.
-    pub(super) fn expect(&mut self, invitation: InvitationId, files: FileBundle) {
-        self.transfers.insert(invitation.clone(), RunningTransfer { bytes: files.bytes, tenths: 0 });
+    pub(super) fn expect(&mut self, n: usize, invitation: InvitationId, files: FileBundle) {
+        self.transfers.insert(invitation.clone(), RunningTransfer { n, bytes: files.bytes, tenths: 0 });
         self.tell(SessionCommand::Expect { invitation, files });
     }
 
@@ -64,18 +66,20 @@ impl RunningSession {
 
     /// What the user is told of these bytes: nothing, until another tenth of the transfer is here.
     pub(super) fn progress(&mut self, invitation: &InvitationId, received: u64) -> Option<FileNews> {
-        let RunningTransfer { bytes, tenths } = self.transfers.get_mut(invitation)?;
+        let RunningTransfer { n, bytes, tenths } = self.transfers.get_mut(invitation)?;
         let before = std::mem::replace(tenths, received * 10 / (*bytes).max(1));
-        (*tenths != before).then_some(FileNews::Progress { received, of: *bytes })
+        (*tenths != before).then_some(FileNews::Progress { n: *n, received, of: *bytes })
     }
 
-    /// A transfer is over.
-    pub(super) fn ended(&mut self, invitation: &InvitationId) {
-        self.transfers.remove(invitation);
+    /// A transfer is over. Returns the number of its offer.
+    pub(super) fn ended(&mut self, invitation: &InvitationId) -> Option<usize> {
+        self.transfers.remove(invitation).map(|transfer| transfer.n)
     }
 
-    /// How many transfers are not over.
-    pub(super) fn running(&self) -> usize {
-        self.transfers.len()
+    /// The offers whose transfers are not over, by their numbers.
+    pub(super) fn running(&self) -> Vec<usize> {
+        let mut running: Vec<_> = self.transfers.values().map(|transfer| transfer.n).collect();
+        running.sort_unstable();
+        running
     }
 }
