@@ -11,7 +11,7 @@ use std::time::Instant;
 use str0m::change::SdpOffer;
 use str0m::channel::{ChannelData, ChannelId};
 use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
 use super::crypto::PROVIDER;
 use super::description::{with_formats, without_candidates};
@@ -200,7 +200,12 @@ impl MediaConnection {
     /// Takes all output of the library.
     fn drain(&mut self) -> Result<(), MediaError> {
         loop {
-            match self.rtc.poll_output().map_err(MediaError::connection)? {
+            let output = self.rtc.poll_output().map_err(|error| match error {
+                // Descriptions are applied elsewhere: here it is about the certificate that they name.
+                RtcError::RemoteSdp(_) => MediaError::Impostor,
+                error => MediaError::connection(error),
+            })?;
+            match output {
                 Output::Timeout(wake) => {
                     self.wake = wake;
                     return Ok(());

@@ -156,7 +156,7 @@ fn a_device_with_another_certificate_than_its_offers_is_not_let_in() {
     let other = MediaIdentity::new().unwrap().proof([0; 16]).fingerprint.to_string();
     let answer = network.answer(&offer.replace(&own, &other)).unwrap();
     network.browser.accept(&answer);
-    assert!(network.run(Network::is_up).is_err());
+    assert!(matches!(network.run(Network::is_up), Err(MediaError::Impostor)));
 }
 
 #[test]

@@ -163,9 +163,11 @@ impl SessionTask {
     }
 
     fn check(&mut self, changed: Result<(), MediaError>) {
-        if let Err(error) = changed {
-            tracing::debug!(%error, session = %self.session.id(), "the connection is broken");
-            self.lost();
+        let Err(error) = changed else { return };
+        tracing::debug!(%error, session = %self.session.id(), "the connection is broken");
+        match error {
+            MediaError::Impostor => self.over = Some(SessionOver::Impostor),
+            _ => self.lost(),
         }
     }
 

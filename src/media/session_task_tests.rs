@@ -21,6 +21,9 @@ use crate::media::transfer::frames::CancelReason;
 use crate::media::transfers::TRANSFERS_MAX;
 use crate::media::words::{Nonce, Proof, four_words};
 
+#[path = "session_rounds_tests.rs"]
+mod rounds;
+
 const WITHIN: Duration = Duration::from_secs(20);
 /// What the sender of a transfer that the receiver does not know is told.
 const GONE: &str = r#"{"cancel":"gone"}"#;
@@ -73,6 +76,8 @@ impl Call {
 
     async fn offer(&mut self, round: u64) {
         let sdp = self.browser.offer(false);
+        // An offer is the inviting device's, whoever connects with it.
+        let sdp = sdp.replace(&self.browser.fingerprint().to_string(), &self.part.fingerprint.to_string());
         let offer =
             ConnectionOffer { session: session_id(), round, sdp, nonce: Some(self.part.nonce), number: Some(1) };
         self.tell(SessionCommand::Signal(Signal::Offer(offer))).await;
