@@ -1,4 +1,4 @@
-//! What a running session is told, and what it tells.
+//! The commands that a running session takes, and the events that it reports.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct SessionSettings {
     pub now: fn() -> UnixMillis,
 }
 
-/// What a session is told.
+/// A command to a session.
 #[derive(Debug)]
 pub enum SessionCommand {
     /// The other device said this.
@@ -38,18 +38,16 @@ pub enum SessionCommand {
         /// What was announced.
         files: FileBundle,
     },
-    /// A transfer ends.
+    /// End a transfer.
     Cancel {
         /// Its invitation.
         invitation: InvitationId,
         /// Why.
         reason: CancelReason,
     },
-    /// The session ends.
-    End,
 }
 
-/// What a session tells.
+/// An event of a session.
 #[derive(Debug)]
 pub enum SessionEvent {
     /// Post this to the other device.
@@ -88,7 +86,7 @@ pub enum SessionEvent {
 /// Why a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionOver {
-    /// It was told to end.
+    /// Its client has dropped its commands.
     Told,
     /// The other device has ended it.
     Remote,
@@ -105,6 +103,6 @@ pub enum SessionOver {
 pub struct SessionHandle {
     /// Its id.
     pub id: SessionId,
-    /// What it is told. If this is dropped, the session ends.
+    /// Its commands. If this is dropped, the session carries out those that wait, and ends.
     pub commands: mpsc::Sender<SessionCommand>,
 }

@@ -1,7 +1,7 @@
 //! A session with its socket: the loop that joins the agreement, the connection and the transfers.
 //!
-//! Whoever starts it passes on what the other device says, and posts what the session says. One UDP socket serves all
-//! connections of the session, one after the other.
+//! The client passes on what the other device says, and posts what the session says. One UDP socket serves all connections
+//! of the session, one after the other.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -59,9 +59,9 @@ async fn start_with(
     let refused = |why| MediaError::Socket { address, why };
     let socket = UdpSocket::bind((address, 0)).await.map_err(refused)?;
     let local = socket.local_addr().map_err(refused)?;
-    let (commands, told) = mpsc::channel(COMMANDS);
-    let (events, tells) = mpsc::unbounded_channel();
-    let (disk, written) = mpsc::unbounded_channel();
+    let (commands, received) = mpsc::channel(COMMANDS);
+    let (events, followed) = mpsc::unbounded_channel();
+    let (disk, disk_news) = mpsc::unbounded_channel();
     let handle = SessionHandle { id: session.id().clone(), commands };
     let transfers = Transfers::new(settings.folder.clone(), disk, events.clone());
     let task = SessionTask {
@@ -79,8 +79,8 @@ async fn start_with(
         has_words: false,
         over: None,
     };
-    tokio::spawn(task.run(told, written));
-    Ok((handle, tells))
+    tokio::spawn(task.run(received, disk_news));
+    Ok((handle, followed))
 }
 
 struct SessionTask {
@@ -105,15 +105,18 @@ struct SessionTask {
 impl SessionTask {
     async fn run(
         mut self,
-        mut told: mpsc::Receiver<SessionCommand>,
-        mut written: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>,
+        mut commands: mpsc::Receiver<SessionCommand>,
+        mut disk_news: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>,
     ) {
         let mut datagram = [0; DATAGRAM];
         let over = loop {
             let wake = self.wake();
             tokio::select! {
-                command = told.recv() => self.command(command.unwrap_or(SessionCommand::End)),
-                Some((invitation, news)) = written.recv() => {
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => self.over = Some(SessionOver::Told),
+                },
+                Some((invitation, news)) = disk_news.recv() => {
                     let action = self.transfers.disk_news(invitation, news);
                     self.carry_out(action);
                 }
@@ -130,7 +133,7 @@ impl SessionTask {
                 break over;
             }
         };
-        self.end(over, written).await;
+        self.end(over, disk_news).await;
     }
 
     fn tell(&self, event: SessionEvent) {
@@ -173,6 +176,9 @@ impl SessionTask {
 
     /// Asks the other device for a new connection. If that has been tried often enough, the session ends.
     fn lost(&mut self) {
+        if self.over.is_some() {
+            return;
+        }
         match self.session.lost((self.settings.now)()) {
             Some(round) => {
                 self.begin_round(round);
@@ -196,7 +202,6 @@ impl SessionTask {
             SessionCommand::Signal(signal) => self.signal(signal),
             SessionCommand::Expect { invitation, files } => self.transfers.expect(invitation, files),
             SessionCommand::Cancel { invitation, reason } => self.transfers.cancel(&invitation, reason),
-            SessionCommand::End => self.over = Some(SessionOver::Told),
         }
     }
 
@@ -331,7 +336,7 @@ impl SessionTask {
         }
     }
 
-    async fn end(mut self, over: SessionOver, written: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>) {
+    async fn end(mut self, over: SessionOver, disk_news: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>) {
         if over != SessionOver::Remote {
             self.tell(SessionEvent::Say(Answer::Bye(self.session.id().clone())));
         }
@@ -343,7 +348,7 @@ impl SessionTask {
             }
         }
         let SessionTask { transfers, events, .. } = self;
-        transfers.end(written).await;
+        transfers.end(disk_news).await;
         // If nobody listens, nobody waits for it.
         let _ = events.send(SessionEvent::Over(over));
     }

@@ -283,7 +283,7 @@ impl Client {
                 break;
             }
         }
-        self.files.iter().for_each(Receiving::end);
+        self.files.iter_mut().for_each(Receiving::end);
         // Until what isn't complete is removed from the folder, …
         let is_saved = |client: &Client| client.files.iter().all(Receiving::is_idle);
         self.follow_up(&mut inputs, &mut outcomes, FILES_WITHIN, is_saved).await?;

@@ -22,8 +22,9 @@ use crate::media::signal::{Answer, DeviceTag, FileInvite, ReceivedSignal, Signal
 use crate::media::transfer::frames::CancelReason;
 use crate::media::{MediaSession, session_task};
 
-/// Maximum number of sessions at once.
+/// Maximum number of sessions at once, in all and in one call: nobody else's call must be kept from them.
 const SESSIONS_MAX: usize = 16;
+const SESSIONS_OF_CALL_MAX: usize = 4;
 /// Why no more files are accepted for now.
 const TOO_MANY: &str = "too many files come at once, so these are declined";
 
@@ -79,14 +80,12 @@ impl Receiving {
     /// Somebody has left a call. A session doesn't say whose device it is with, so all of the call end.
     pub(super) fn somebody_left(&mut self, call: &CallId) {
         self.invitations.call_ended(call);
-        for session in self.sessions.iter().filter(|session| session.call == *call) {
-            session.tell(SessionCommand::End);
-        }
+        self.sessions.iter_mut().filter(|session| session.call == *call).for_each(RunningSession::end);
     }
 
     /// The client ends.
-    pub(super) fn end(&self) {
-        self.sessions.iter().for_each(|session| session.tell(SessionCommand::End));
+    pub(super) fn end(&mut self) {
+        self.sessions.iter_mut().for_each(RunningSession::end);
     }
 
     /// Whether no session is open.
@@ -209,11 +208,8 @@ impl Receiving {
         let FileInvitation { call, from, address, invite } = invitation;
         let known = self.sessions.iter().position(|session| session.call == call && session.with == from);
         let at = match known {
-            Some(at) if self.sessions[at].is_full() => {
-                return self.refuse(n, call, address, invite.invitation, TOO_MANY);
-            }
             Some(at) => at,
-            None if self.sessions.len() >= SESSIONS_MAX => {
+            None if self.sessions.len() >= SESSIONS_MAX || self.sessions_of(&call) >= SESSIONS_OF_CALL_MAX => {
                 return self.refuse(n, call, address, invite.invitation, TOO_MANY);
             }
             None => match self.start(&call, &from, &address, &invite).await {
@@ -227,10 +223,16 @@ impl Receiving {
         let FileInvite { invitation, files, .. } = invite;
         let session = &mut self.sessions[at];
         // Before the device learns that it may send.
-        session.expect(n, invitation.clone(), files);
+        if !session.expect(n, invitation.clone(), files) {
+            return self.refuse(n, call, address, invitation, TOO_MANY);
+        }
         let (id, own) = (session.id().clone(), session.own);
         let Some(role) = self.calls.get(&call).map(|side| side.role) else { return Vec::new() };
         self.post(&call, address, &Answer::Accept { invitation, session: id, role, own }).into_iter().collect()
+    }
+
+    fn sessions_of(&self, call: &CallId) -> usize {
+        self.sessions.iter().filter(|session| session.call == *call).count()
     }
 
     /// Declines what the user has accepted, and says why.
@@ -299,7 +301,8 @@ impl Receiving {
 
     fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {
         if let Some(session) = self.sessions.iter().find(|session| session.call == *call && session.with == *with) {
-            session.tell(command);
+            // What is lost is repeated.
+            let _ = session.tell(command);
         }
     }
 

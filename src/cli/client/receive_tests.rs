@@ -38,18 +38,26 @@ fn id(n: usize) -> InvitationId {
     format!("i{n}").parse().unwrap()
 }
 
-/// An invitation by the only other device.
+/// An invitation by the device that the others are with.
 fn invite(n: usize) -> ReceivedSignal {
+    invite_by("0123456789abcdef", n)
+}
+
+fn invite_by(device: &str, n: usize) -> ReceivedSignal {
     let content = json!({
         "type": "invite", "invitation": id(n), "session": "s", "kind": "files", "role": "first",
-        "commit": "0".repeat(64), "files": {"count": 1, "bytes": 9, "name": "a"}, "from": "0123456789abcdef",
+        "commit": "0".repeat(64), "files": {"count": 1, "bytes": 9, "name": "a"}, "from": device,
     });
     parse_signal(content.as_object().unwrap()).unwrap()
 }
 
 /// The user accepts an invitation, and the node says that it is ours.
 async fn accept(receiving: &mut Receiving, n: usize) -> Vec<FileOutput> {
-    receiving.signal(&call(), invite(n));
+    accept_of(receiving, invite(n), n).await
+}
+
+async fn accept_of(receiving: &mut Receiving, invite: ReceivedSignal, n: usize) -> Vec<FileOutput> {
+    receiving.signal(&call(), invite);
     receiving.invitations.accept(&call(), &id(n));
     receiving.input(FileInput::Claimed { n: n + 1, call: call(), invitation: id(n), won: Ok(true) }).await
 }
@@ -120,4 +128,39 @@ async fn a_session_that_is_over_ends_each_of_its_offers() {
     });
     assert_eq!(failed.collect::<Vec<_>>(), [1, 2]);
     assert!(receiving.is_idle());
+}
+
+#[tokio::test]
+async fn one_call_does_not_take_all_sessions() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    for n in 0..=SESSIONS_OF_CALL_MAX {
+        let outputs = accept_of(&mut receiving, invite_by(&format!("device-{n:016}"), n), n).await;
+        let answer = if n < SESSIONS_OF_CALL_MAX { "accept" } else { "decline" };
+        assert_eq!(posted(&outputs)[0]["type"], answer, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_flooded_takes_no_more_files_and_still_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, mut inputs) = receiving(folder.path(), None);
+    accept(&mut receiving, 0).await;
+    // The session has no chance to run in between.
+    for _ in 0..1000 {
+        let content = json!({"type": "restart", "session": "s", "round": 1, "from": "0123456789abcdef"});
+        receiving.signal(&call(), parse_signal(content.as_object().unwrap()).unwrap());
+    }
+    let outputs = accept(&mut receiving, 1).await;
+    assert_eq!(posted(&outputs)[0]["type"], "decline");
+    receiving.end();
+    let end = async {
+        while let Some(input) = inputs.recv().await {
+            receiving.input(input).await;
+            if receiving.is_idle() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), end).await.expect("it goes on");
 }

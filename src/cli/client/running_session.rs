@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::mpsc;
+
 use super::file_news::FileNews;
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, InvitationId, SessionId};
@@ -17,7 +19,9 @@ pub(super) struct RunningSession {
     pub(super) with: DeviceTag,
     pub(super) address: Address,
     pub(super) own: Proof,
-    handle: SessionHandle,
+    id: SessionId,
+    /// None once the session has to end.
+    commands: Option<mpsc::Sender<SessionCommand>>,
     transfers: HashMap<InvitationId, RunningTransfer>,
 }
 
@@ -39,29 +43,41 @@ impl RunningSession {
         own: Proof,
         handle: SessionHandle,
     ) -> RunningSession {
-        RunningSession { call, with, address, own, handle, transfers: HashMap::new() }
+        let SessionHandle { id, commands } = handle;
+        RunningSession { call, with, address, own, id, commands: Some(commands), transfers: HashMap::new() }
     }
 
     pub(super) fn id(&self) -> &SessionId {
-        &self.handle.id
+        &self.id
     }
 
-    /// Whether it takes no more files for now.
-    pub(super) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.transfers.len() >= TRANSFERS_MAX
     }
 
-    /// Expects files that have been accepted.
-    pub(super) fn expect(&mut self, n: usize, invitation: InvitationId, files: FileBundle) {
-        self.transfers.insert(invitation.clone(), RunningTransfer { n, bytes: files.bytes, tenths: 0 });
-        self.tell(SessionCommand::Expect { invitation, files });
+    /// Expects files. Returns false if the session takes no more.
+    pub(super) fn expect(&mut self, n: usize, invitation: InvitationId, files: FileBundle) -> bool {
+        let transfer = RunningTransfer { n, bytes: files.bytes, tenths: 0 };
+        let is_expected =
+            !self.is_full() && self.tell(SessionCommand::Expect { invitation: invitation.clone(), files });
+        if is_expected {
+            self.transfers.insert(invitation, transfer);
+        }
+        is_expected
     }
 
-    /// Tells the session something. One that takes no more is flooded by its device. ICE and offers are repeated.
-    pub(super) fn tell(&self, command: SessionCommand) {
-        if self.handle.commands.try_send(command).is_err() {
-            tracing::debug!(session = %self.handle.id, "a session does not keep up");
+    /// Gives the session a command. Returns false if it takes no more: its device floods it, and repeats ICE and offers.
+    pub(super) fn tell(&self, command: SessionCommand) -> bool {
+        let is_taken = self.commands.as_ref().is_some_and(|commands| commands.try_send(command).is_ok());
+        if !is_taken {
+            tracing::debug!(session = %self.id, "a session does not keep up");
         }
+        is_taken
+    }
+
+    /// Ends the session, even if it takes no more commands.
+    pub(super) fn end(&mut self) {
+        self.commands = None;
     }
 
     /// What the user is told of these bytes: nothing, until another tenth of the transfer is here.
