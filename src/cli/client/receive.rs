@@ -301,7 +301,7 @@ impl Receiving {
 
     fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {
         if let Some(session) = self.sessions.iter().find(|session| session.call == *call && session.with == *with) {
-            // What is lost is repeated.
+            // A device that floods its session loses what it says.
             let _ = session.tell(command);
         }
     }
