@@ -17,7 +17,7 @@ use crate::core::base::name::{CallId, InvitationId};
 /// Maximum number of invitations of one call that wait for the user. More are ignored.
 const OPEN_MAX: usize = 8;
 /// Maximum number of invitations in all. The oldest are forgotten.
-const ALL_MAX: usize = 200;
+pub const INVITATIONS_MAX: usize = 200;
 
 /// An invitation, and who sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl FileInvitations {
         if is_known || open >= OPEN_MAX {
             return false;
         }
-        if self.0.len() == ALL_MAX {
+        if self.0.len() == INVITATIONS_MAX {
             self.0.remove(0);
         }
         self.0.push((invitation, State::Open));
@@ -174,7 +174,7 @@ mod tests {
         for n in 0..1000 {
             all.receive(invitation(n));
             all.accept(&call(), &id(n));
-            assert!(all.0.len() <= ALL_MAX);
+            assert!(all.0.len() <= INVITATIONS_MAX);
         }
         all.call_ended(&call());
         assert!(all.0.is_empty());

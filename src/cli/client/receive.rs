@@ -2,7 +2,7 @@
 //!
 //! It decides, and leaves posting and printing to the client: each method returns what is to be done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::mpsc;
 
@@ -16,7 +16,7 @@ use crate::contract::Role;
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, InvitationId};
 use crate::media::error::MediaError;
-use crate::media::invitations::{FileInvitation, FileInvitations};
+use crate::media::invitations::{FileInvitation, FileInvitations, INVITATIONS_MAX};
 use crate::media::session_events::{SessionCommand, SessionEvent, SessionOver, SessionSettings};
 use crate::media::signal::{Answer, DeviceTag, FileInvite, ReceivedSignal, Signal};
 use crate::media::transfer::frames::CancelReason;
@@ -39,8 +39,8 @@ pub(super) struct Receiving {
     inputs: mpsc::UnboundedSender<FileInput>,
     calls: HashMap<CallId, OwnSide>,
     invitations: FileInvitations,
-    /// By the number that the user types, from 1.
-    numbered: Vec<(CallId, InvitationId)>,
+    /// The latest offers, with the number that the user types, from 1.
+    numbered: VecDeque<(usize, CallId, InvitationId)>,
     sessions: Vec<RunningSession>,
 }
 
@@ -60,7 +60,7 @@ impl Receiving {
             inputs,
             calls: HashMap::new(),
             invitations: FileInvitations::default(),
-            numbered: Vec::new(),
+            numbered: VecDeque::new(),
             sessions: Vec::new(),
         };
         (receiving, received)
@@ -127,8 +127,11 @@ impl Receiving {
         if !self.invitations.receive(invitation) {
             return Vec::new();
         }
-        self.numbered.push((call.clone(), id.clone()));
-        let n = self.numbered.len();
+        let n = self.numbered.back().map_or(1, |(n, ..)| n + 1);
+        if self.numbered.len() == INVITATIONS_MAX {
+            self.numbered.pop_front();
+        }
+        self.numbered.push_back((n, call.clone(), id.clone()));
         let mut outputs = vec![FileOutput::Show { call: call.clone(), news: FileNews::Invited { n, files } }];
         let problem = self.accept_unasked(n, &call, id, bytes).err();
         outputs.extend(problem.map(|problem| FileOutput::Show { call, news: FileNews::Unaccepted { n, problem } }));
@@ -149,13 +152,12 @@ impl Receiving {
 
     /// The offer that the user means, which is open: the one with this number, or the latest.
     fn named(&self, n: Option<usize>) -> Result<(usize, CallId, InvitationId), String> {
-        let open = |(_, (call, id)): &(usize, &(CallId, InvitationId))| {
-            self.invitations.open().any(|known| known.call == *call && known.invite.invitation == *id)
+        let is_named = |(number, call, id): &&(usize, CallId, InvitationId)| {
+            n.is_none_or(|n| n == *number)
+                && self.invitations.open().any(|known| known.call == *call && known.invite.invitation == *id)
         };
-        let mut all = self.numbered.iter().enumerate().map(|(at, offer)| (at + 1, offer)).rev();
-        let found = all.find(|offer| n.is_none_or(|n| n == offer.0) && open(offer));
-        let named = found.map(|(n, (call, id))| (n, call.clone(), id.clone()));
-        named.ok_or_else(|| "no such offer of files is open".to_owned())
+        let found = self.numbered.iter().rev().find(is_named);
+        found.cloned().ok_or_else(|| "no such offer of files is open".to_owned())
     }
 
     /// Accepts an invitation. Its claim is under way then.

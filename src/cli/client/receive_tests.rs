@@ -164,3 +164,19 @@ async fn a_session_that_is_flooded_takes_no_more_files_and_still_ends() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), end).await.expect("it goes on");
 }
+
+#[test]
+fn old_offers_are_forgotten_and_the_others_keep_their_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    for n in 1..=INVITATIONS_MAX + 100 {
+        let call: CallId = format!("c{n}").parse().unwrap();
+        receiving.met(&call, Role::Second, &THEIRS.parse().unwrap(), None);
+        receiving.signal(&call, invite(n));
+    }
+    assert_eq!(receiving.numbered.len(), INVITATIONS_MAX);
+    assert!(receiving.decline(Some(1)).is_err() && receiving.decline(Some(100)).is_err());
+    for n in [101, INVITATIONS_MAX + 100] {
+        assert_eq!(posted(&receiving.decline(Some(n)).unwrap())[0]["invitation"], json!(id(n)), "{n}");
+    }
+}
