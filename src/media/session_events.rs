@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::identity::MediaIdentity;
 use super::receive_folder::ReceiveFolder;
-use super::signal::{Answer, FileBundle, Signal};
+use super::signal::{FileBundle, OwnSignal, Signal};
 use super::staging::SavedFile;
 use super::transfer::frames::CancelReason;
 use crate::core::base::name::{InvitationId, SessionId};
@@ -51,7 +51,7 @@ pub enum SessionCommand {
 #[derive(Debug)]
 pub enum SessionEvent {
     /// Post this to the other device.
-    Say(Answer),
+    Say(OwnSignal),
     /// The words to compare by voice.
     Words([&'static str; 4]),
     /// The connection is up, for the first time or again.

@@ -13,7 +13,7 @@ async fn a_transfer_goes_on_in_the_next_connection() {
     call.put(first, true, b"1234").await;
     call.until(|call| (staged_bytes(call.folder.path()) == 4).then_some(())).await;
     call.tell(SessionCommand::Signal(Signal::Restart { session: session_id(), round: 7 })).await;
-    let asked = |event: &SessionEvent| matches!(event, SessionEvent::Say(Answer::Restart { round: 8, .. }));
+    let asked = |event: &SessionEvent| matches!(event, SessionEvent::Say(OwnSignal::Restart { round: 8, .. }));
     call.until(|call| call.told.iter().any(asked).then_some(())).await;
     call.browser = call.browser.anew(Instant::now());
     call.offer(8).await;

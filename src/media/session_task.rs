@@ -16,7 +16,7 @@ use super::error::MediaError;
 use super::remote_addresses::RemoteAddresses;
 use super::session::{MediaSession, OfferVerdict, RestartVerdict};
 use super::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
-use super::signal::{Answer, ConnectionOffer, Signal};
+use super::signal::{ConnectionOffer, OwnSignal, Signal};
 use super::transfer::frames::FileFrame;
 use super::transfers::{ChannelAction, Transfers};
 use crate::core::base::name::InvitationId;
@@ -194,7 +194,7 @@ impl SessionTask {
         self.early.clear();
         self.transfers.cut();
         self.give_up = Some(Instant::now() + self.patience.connection);
-        self.tell(SessionEvent::Say(Answer::Restart { session: self.session.id().clone(), round }));
+        self.tell(SessionEvent::Say(OwnSignal::Restart { session: self.session.id().clone(), round }));
     }
 
     fn command(&mut self, command: SessionCommand) {
@@ -252,7 +252,7 @@ impl SessionTask {
                 // The description has it, too. But if its section is the one of a camera, which is refused, browsers skip it.
                 let (session, round) = (self.session.id().clone(), self.session.round());
                 let section = (section.mid, section.index);
-                self.tell(SessionEvent::Say(Answer::Candidate { session, round, candidate, section }));
+                self.tell(SessionEvent::Say(OwnSignal::Candidate { session, round, candidate, section }));
             }
             Err(error) => self.check(Err(error)),
         }
@@ -281,7 +281,7 @@ impl SessionTask {
 
     fn say_answer(&self, number: Option<u64>, sdp: String) {
         let (session, round) = (self.session.id().clone(), self.session.round());
-        self.tell(SessionEvent::Say(Answer::Description { session, round, number, sdp }));
+        self.tell(SessionEvent::Say(OwnSignal::Description { session, round, number, sdp }));
     }
 
     /// Sends what the connection wants sent, and follows what has happened on it.
@@ -338,7 +338,7 @@ impl SessionTask {
 
     async fn end(mut self, over: SessionOver, disk_news: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>) {
         if over != SessionOver::Remote {
-            self.tell(SessionEvent::Say(Answer::Bye(self.session.id().clone())));
+            self.tell(SessionEvent::Say(OwnSignal::Bye(self.session.id().clone())));
         }
         if let Some(mut connection) = self.connection.take() {
             // It may be broken already.

@@ -98,7 +98,7 @@ impl Call {
                     self.browser.sleep(Instant::now()).clamp(Duration::from_millis(1), Duration::from_millis(20));
                 tokio::select! {
                     Some(event) = self.events.recv() => {
-                        if let SessionEvent::Say(Answer::Description { sdp, .. }) = &event {
+                        if let SessionEvent::Say(OwnSignal::Description { sdp, .. }) = &event {
                             self.browser.accept(sdp);
                         }
                         self.told.push(event);
@@ -209,9 +209,12 @@ async fn the_answer_is_ours_and_says_how_we_are_reached() {
         SessionEvent::Say(answer) => Some(answer.clone()),
         _ => None,
     };
-    let said: Vec<Answer> = call.told.iter().filter_map(said).collect();
-    let [Answer::Description { sdp, round: 0, number: Some(1), .. }, Answer::Candidate { candidate, section, .. }, ..] =
-        said.as_slice()
+    let said: Vec<OwnSignal> = call.told.iter().filter_map(said).collect();
+    let [
+        OwnSignal::Description { sdp, round: 0, number: Some(1), .. },
+        OwnSignal::Candidate { candidate, section, .. },
+        ..,
+    ] = said.as_slice()
     else {
         panic!("{said:?}")
     };
@@ -226,7 +229,7 @@ async fn an_impostors_offer_ends_the_session() {
     call.part.nonce = Nonce::parse(&"b".repeat(32)).unwrap();
     call.offer(0).await;
     assert_eq!(call.over().await, SessionOver::Impostor);
-    assert!(call.told.iter().any(|event| matches!(event, SessionEvent::Say(Answer::Bye(_)))));
+    assert!(call.told.iter().any(|event| matches!(event, SessionEvent::Say(OwnSignal::Bye(_)))));
 }
 
 #[tokio::test]
@@ -266,7 +269,7 @@ async fn a_device_that_starts_anew_is_asked_for_an_offer_and_connects_again() {
     call.tell(SessionCommand::Signal(Signal::Restart { session: session_id(), round: 7 })).await;
     let asked = |call: &mut Call| {
         call.told.iter().find_map(|event| match event {
-            SessionEvent::Say(Answer::Restart { round, .. }) => Some(*round),
+            SessionEvent::Say(OwnSignal::Restart { round, .. }) => Some(*round),
             _ => None,
         })
     };
@@ -283,11 +286,11 @@ async fn a_device_that_cannot_be_reached_ends_the_session_and_its_transfers() {
     call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
     assert_eq!(call.over().await, SessionOver::Unreachable);
     let count = |of: fn(&SessionEvent) -> bool| call.told.iter().filter(|event| of(event)).count();
-    assert_eq!(count(|event| matches!(event, SessionEvent::Say(Answer::Restart { .. }))), 5);
+    assert_eq!(count(|event| matches!(event, SessionEvent::Say(OwnSignal::Restart { .. }))), 5);
     // Each time something is tried, and only then.
     assert_eq!(count(|event| matches!(event, SessionEvent::Interrupted)), 5);
     assert_eq!(count(is_gone), 1);
-    assert_eq!(count(|event| matches!(event, SessionEvent::Say(Answer::Bye(_)))), 1);
+    assert_eq!(count(|event| matches!(event, SessionEvent::Say(OwnSignal::Bye(_)))), 1);
 }
 
 #[tokio::test]

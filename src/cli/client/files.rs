@@ -3,7 +3,7 @@
 use super::Client;
 use super::file_news::{FileInput, FileOutput};
 use super::receive::Receiving;
-use super::sender::Words;
+use super::sender::PostContent;
 use crate::contract::{Message, MessageBody, Notice, NoticeBody};
 use crate::media::signal::parse_signal;
 
@@ -48,7 +48,7 @@ impl Client {
                 FileOutput::Post { call, address, content } => {
                     // A call whose other side is unknown has no session.
                     let Some(label) = self.peers.of(&call) else { continue };
-                    let sent = self.sender.send(label, address, Words::Signal(content));
+                    let sent = self.sender.send(label, address, PostContent::Signal(content));
                     sent.or_else(|problem| self.show.note(&problem))?;
                 }
             }

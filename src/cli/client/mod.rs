@@ -36,7 +36,7 @@ use crate::core::numbering::number::Number;
 use contacts::{Contacts, TypedLine};
 use file_news::FileInput;
 use receive::Receiving;
-use sender::Words;
+use sender::PostContent;
 use show::Show;
 use stream::{News, Stream};
 
@@ -329,14 +329,14 @@ impl Client {
                 }
                 if let Some(own) = own {
                     // The remote node doesn't know our address, and our node leaves it to us to send it.
-                    let words = Words::Own((**own).clone());
+                    let content = PostContent::Own((**own).clone());
                     self.sender
-                        .send(label.clone(), peer.address.clone(), words)
+                        .send(label.clone(), peer.address.clone(), content)
                         .or_else(|problem| self.show.note(&problem))?;
                 }
                 if let Some(text) = self.auto_answer.clone() {
                     // Before printing: the other side waits.
-                    let sent = self.sender.send(label.clone(), peer.address.clone(), Words::Text(text));
+                    let sent = self.sender.send(label.clone(), peer.address.clone(), PostContent::Text(text));
                     self.show.message(message, Some(&label))?;
                     return sent.or_else(|problem| self.show.note(&problem));
                 }
@@ -361,7 +361,7 @@ impl Client {
             TypedLine::Accept(n) => self.answer_offer(|files| files.accept(n).map(|()| Vec::new()))?,
             TypedLine::Decline(n) => self.answer_offer(|files| files.decline(n))?,
             TypedLine::Text { label, address, text } => {
-                if let Err(problem) = self.sender.send(label, address, Words::Text(text)) {
+                if let Err(problem) = self.sender.send(label, address, PostContent::Text(text)) {
                     self.show.note(&problem)?;
                 }
             }

@@ -18,7 +18,7 @@ use crate::core::base::name::{CallId, InvitationId};
 use crate::media::error::MediaError;
 use crate::media::invitations::{FileInvitation, FileInvitations, INVITATIONS_MAX};
 use crate::media::session_events::{SessionCommand, SessionEvent, SessionOver, SessionSettings};
-use crate::media::signal::{Answer, DeviceTag, FileInvite, ReceivedSignal, Signal};
+use crate::media::signal::{DeviceTag, FileInvite, OwnSignal, ReceivedSignal, Signal};
 use crate::media::transfer::frames::CancelReason;
 use crate::media::{MediaSession, session_task};
 
@@ -181,7 +181,7 @@ impl Receiving {
     pub(super) fn decline(&mut self, n: Option<usize>) -> Result<Vec<FileOutput>, String> {
         let (_, call, id) = self.named(n)?;
         let declined = self.invitations.forget(&call, &id, None);
-        Ok(declined.and_then(|it| self.post(&call, it.address, &Answer::Decline(id))).into_iter().collect())
+        Ok(declined.and_then(|it| self.post(&call, it.address, &OwnSignal::Decline(id))).into_iter().collect())
     }
 
     /// Follows up on what happened in the background.
@@ -230,7 +230,7 @@ impl Receiving {
         }
         let (id, own) = (session.id().clone(), session.own);
         let Some(role) = self.calls.get(&call).map(|side| side.role) else { return Vec::new() };
-        self.post(&call, address, &Answer::Accept { invitation, session: id, role, own }).into_iter().collect()
+        self.post(&call, address, &OwnSignal::Accept { invitation, session: id, role, own }).into_iter().collect()
     }
 
     fn sessions_of(&self, call: &CallId) -> usize {
@@ -239,7 +239,7 @@ impl Receiving {
 
     /// Declines what the user has accepted, and says why.
     fn refuse(&self, n: usize, call: CallId, address: Address, invitation: InvitationId, why: &str) -> Vec<FileOutput> {
-        let declined = self.post(&call, address, &Answer::Decline(invitation));
+        let declined = self.post(&call, address, &OwnSignal::Decline(invitation));
         let shown = FileOutput::Show { call, news: FileNews::Declined { n, problem: why.to_owned() } };
         declined.into_iter().chain([shown]).collect()
     }
@@ -309,7 +309,7 @@ impl Receiving {
     }
 
     /// A message in this call, with who says it and where answers go.
-    fn post(&self, call: &CallId, address: Address, answer: &Answer) -> Option<FileOutput> {
+    fn post(&self, call: &CallId, address: Address, answer: &OwnSignal) -> Option<FileOutput> {
         let side = self.calls.get(call)?;
         let mut content = answer.content();
         content["from"] = side.tag.to_string().into();

@@ -24,7 +24,7 @@ const OWN_ATTEMPTS: u32 = 6;
 
 /// The content of a message.
 #[derive(Debug)]
-pub(super) enum Words {
+pub(super) enum PostContent {
     /// Typed text.
     Text(String),
     /// Our own address.
@@ -47,14 +47,14 @@ pub(super) struct Sender {
 struct Post {
     to: Label,
     address: Address,
-    words: Words,
+    content: PostContent,
 }
 
 /// The result of a message.
 #[derive(Debug)]
 pub(super) struct SendOutcome {
     pub(super) to: Label,
-    pub(super) words: Words,
+    pub(super) content: PostContent,
     pub(super) problem: Option<String>,
 }
 
@@ -72,9 +72,9 @@ fn start_queue(
 ) -> mpsc::Sender<Post> {
     let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
     tokio::spawn(async move {
-        while let Some(Post { to, address, words }) = queue.recv().await {
-            let problem = said(&client, &address, &words).await.err();
-            let told = outcomes.send(SendOutcome { to, words, problem }).await;
+        while let Some(Post { to, address, content }) = queue.recv().await {
+            let problem = said(&client, &address, &content).await.err();
+            let told = outcomes.send(SendOutcome { to, content, problem }).await;
             in_flight.fetch_sub(1, Ordering::Relaxed);
             if told.is_err() {
                 break;
@@ -91,7 +91,7 @@ impl Sender {
     }
 
     /// Queues a message, or says why it can't be sent.
-    pub(super) fn send(&mut self, to: Label, address: Address, words: Words) -> Result<(), String> {
+    pub(super) fn send(&mut self, to: Label, address: Address, content: PostContent) -> Result<(), String> {
         if address.kind() == AddressKind::Sip {
             let name = &to.name;
             return Err(format!("{name}'s client is a SIP phone: send a SIP MESSAGE to {address} with a softphone"));
@@ -102,7 +102,7 @@ impl Sender {
             .queues
             .entry(node.unwrap_or_default())
             .or_insert_with(|| start_queue(client.clone(), outcomes.clone(), in_flight.clone()));
-        queue.try_send(Post { to, address, words }).map_err(|_| "too much waits to be sent; try again".to_owned())?;
+        queue.try_send(Post { to, address, content }).map_err(|_| "too much waits to be sent; try again".to_owned())?;
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -110,19 +110,19 @@ impl Sender {
 
 /// How often a message is tried. With text, the user sees the failure and can retry. What is ephemeral is of no use later, and
 /// the two devices ask for it again.
-fn attempts(words: &Words) -> u32 {
-    match words {
-        Words::Text(_) => 1,
-        Words::Signal(content) if content["ephemeral"] == true => 1,
-        Words::Own(_) | Words::Signal(_) => OWN_ATTEMPTS,
+fn attempts(content: &PostContent) -> u32 {
+    match content {
+        PostContent::Text(_) => 1,
+        PostContent::Signal(content) if content["ephemeral"] == true => 1,
+        PostContent::Own(_) | PostContent::Signal(_) => OWN_ATTEMPTS,
     }
 }
 
 /// Sends a message.
-async fn said(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
+async fn said(client: &reqwest::Client, address: &Address, content: &PostContent) -> Result<(), String> {
     for attempt in 1.. {
-        match post(client, address, words).await {
-            Err(Problem { later: true, .. }) if attempt < attempts(words) => {
+        match post(client, address, content).await {
+            Err(Problem { later: true, .. }) if attempt < attempts(content) => {
                 tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
             }
             done => return done.map_err(|problem| problem.text),
@@ -138,11 +138,11 @@ struct Problem {
 }
 
 /// Posts a message. [`Address`] allows only `https:`, and `http:` to loopback. Redirects are not followed.
-async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), Problem> {
-    let body = match words {
-        Words::Text(text) => serde_json::json!({"type": "text", "text": text}),
-        Words::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
-        Words::Signal(content) => content.clone(),
+async fn post(client: &reqwest::Client, address: &Address, content: &PostContent) -> Result<(), Problem> {
+    let body = match content {
+        PostContent::Text(text) => serde_json::json!({"type": "text", "text": text}),
+        PostContent::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
+        PostContent::Signal(content) => content.clone(),
     };
     let sent = client.post(address.as_str()).timeout(WITHIN).json(&body).send().await;
     let status = sent.map_err(|e| Problem { text: cause(&e), later: true })?.status();
@@ -185,17 +185,17 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (mut sender, mut outcomes) = start().unwrap();
-        sender.send(label(), address(&silent), Words::Text("to the silent one".to_owned())).unwrap();
-        sender.send(label(), address(&other), Words::Text("to the other".to_owned())).unwrap();
+        sender.send(label(), address(&silent), PostContent::Text("to the silent one".to_owned())).unwrap();
+        sender.send(label(), address(&other), PostContent::Text("to the other".to_owned())).unwrap();
         tokio::spawn(answer(other));
         let outcome = tokio::time::timeout(WITHIN / 2, outcomes.recv()).await.expect("it is delayed").unwrap();
-        assert!(matches!(&outcome.words, Words::Text(text) if text == "to the other"), "{outcome:?}");
+        assert!(matches!(&outcome.content, PostContent::Text(text) if text == "to the other"), "{outcome:?}");
         assert!(outcome.problem.is_none() && sender.is_busy());
     }
 
     #[test]
     fn what_is_of_no_use_later_is_tried_once() {
-        assert_eq!(attempts(&Words::Signal(json!({"type": "ice", "ephemeral": true}))), 1);
-        assert_eq!(attempts(&Words::Signal(json!({"type": "accept"}))), OWN_ATTEMPTS);
+        assert_eq!(attempts(&PostContent::Signal(json!({"type": "ice", "ephemeral": true}))), 1);
+        assert_eq!(attempts(&PostContent::Signal(json!({"type": "accept"}))), OWN_ATTEMPTS);
     }
 }
