@@ -27,7 +27,7 @@ impl Client {
         let Some(files) = &mut self.files else { return };
         match &notice.body {
             NoticeBody::Claimed { invitation, .. } => files.claimed_elsewhere(&notice.call, invitation),
-            NoticeBody::Over => files.somebody_left(&notice.call),
+            NoticeBody::Over => files.call_over(&notice.call),
             NoticeBody::Ringing { .. }
             | NoticeBody::Answered { .. }
             | NoticeBody::GuestJoined { .. }

@@ -18,6 +18,8 @@ pub(super) struct OwnSide {
     pub(super) address: Address,
     /// Bytes that were accepted unasked in this call.
     pub(super) unasked: u64,
+    /// The call is over for this client's number.
+    pub(super) is_over: bool,
 }
 
 impl OwnSide {
@@ -46,6 +48,7 @@ mod tests {
             reply: "https://b.example:8443/a/own".parse().ok(),
             address: "https://a.example/a/theirs".parse().unwrap(),
             unasked: 0,
+            is_over: false,
         };
         let knows = |reply: &str| side.knows(&reply.parse().unwrap());
         assert!(

@@ -73,7 +73,7 @@ impl Receiving {
         let unasked = known.as_ref().map_or(0, |known| known.unasked);
         // What the device calls itself lasts as long as the call.
         if let Some(tag) = known.map_or_else(new_tag, |known| Some(known.tag)) {
-            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address, unasked });
+            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address, unasked, is_over: false });
         }
     }
 
@@ -81,6 +81,21 @@ impl Receiving {
     pub(super) fn somebody_left(&mut self, call: &CallId) {
         self.invitations.call_ended(call);
         self.sessions.iter_mut().filter(|session| session.call == *call).for_each(RunningSession::end);
+    }
+
+    /// A call is over for this client's number. Once its sessions are over, nothing of it is kept.
+    pub(super) fn call_over(&mut self, call: &CallId) {
+        self.somebody_left(call);
+        if let Some(side) = self.calls.get_mut(call) {
+            side.is_over = true;
+        }
+        self.forget(call);
+    }
+
+    fn forget(&mut self, call: &CallId) {
+        if self.sessions_of(call) == 0 && self.calls.get(call).is_some_and(|side| side.is_over) {
+            self.calls.remove(call);
+        }
     }
 
     /// The client ends.
@@ -296,6 +311,7 @@ impl Receiving {
     /// Forgets a session. A transfer whose end it has not told will not go on.
     fn session_over(&mut self, at: usize, over: SessionOver) -> Vec<FileOutput> {
         let session = self.sessions.remove(at);
+        self.forget(&session.call);
         let impostor = (over == SessionOver::Impostor).then_some(FileNews::Impostor);
         let failed = session.running().into_iter().map(|n| FileNews::Failed { n, reason: CancelReason::Gone });
         impostor.into_iter().chain(failed).map(|news| FileOutput::Show { call: session.call.clone(), news }).collect()

@@ -180,3 +180,20 @@ fn old_offers_are_forgotten_and_the_others_keep_their_numbers() {
         assert_eq!(posted(&receiving.decline(Some(n)).unwrap())[0]["invitation"], json!(id(n)), "{n}");
     }
 }
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_call_that_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, mut inputs) = receiving(folder.path(), None);
+    accept(&mut receiving, 0).await;
+    receiving.call_over(&call());
+    let mut outputs = Vec::new();
+    while !receiving.is_idle() {
+        let input = tokio::time::timeout(std::time::Duration::from_secs(10), inputs.recv()).await;
+        outputs.extend(receiving.input(input.expect("it goes on").unwrap()).await);
+    }
+    // The other device is told before.
+    assert!(posted(&outputs).iter().any(|content| content["type"] == "bye"), "{outputs:?}");
+    assert!(receiving.calls.is_empty());
+    assert!(receiving.signal(&call(), invite(1)).is_empty());
+}
