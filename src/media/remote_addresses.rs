@@ -1,4 +1,4 @@
-//! Which addresses of the other side a session tries: a device must not make us probe a network, or this machine.
+//! Which addresses of the other side a session tries: a device must not make us probe a network, or services of this machine.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_tried_only_from_its_loopback_address() {
+    fn a_loopback_address_is_tried_only_from_one() {
         for loopback in ["127.0.0.1:5000", "127.1.2.3:5000", "[::1]:5000", "[::ffff:127.0.0.1]:5000"] {
             assert!(!admits("192.0.2.1", loopback), "{loopback}");
         }
