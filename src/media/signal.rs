@@ -104,6 +104,9 @@ pub struct FileInvite {
     pub files: FileBundle,
 }
 
+/// What a file takes on a disk beside its bytes, at most: the rest of its last block, and new folders, each with a block.
+const ENTRY: u64 = 64 << 10;
+
 /// The files of an invitation, as their sender describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileBundle {
@@ -113,6 +116,13 @@ pub struct FileBundle {
     pub bytes: u64,
     /// The name of the file, or of the folder, made harmless.
     pub name: String,
+}
+
+impl FileBundle {
+    /// Bytes that the files take on a disk, at most. Empty files need room, too.
+    pub fn room(&self) -> u64 {
+        self.bytes.saturating_add(self.count.saturating_mul(ENTRY))
+    }
 }
 
 /// An offer of a connection (RFC 9429).

@@ -64,8 +64,11 @@ impl Transfers {
         Transfers { folder, downloads: HashMap::new(), channels: HashMap::new(), deadline: None, disk, events }
     }
 
-    /// Expects these files.
+    /// Expects these files, unless they are expected already.
     pub(super) fn expect(&mut self, invitation: InvitationId, files: FileBundle) {
+        if self.downloads.contains_key(&invitation) {
+            return;
+        }
         if self.downloads.len() >= TRANSFERS_MAX {
             let over = self.downloads.iter().find(|(_, download)| download.is_over()).map(|(id, _)| id.clone());
             match over {
@@ -126,10 +129,11 @@ impl Transfers {
             Some((TransferState::Failed(reason), _)) => Some(ChannelAction::Refuse(channel, reason)),
             Some((_, invitation)) => {
                 // A second channel takes the place of the first.
+                let first = self.channel_of(&invitation);
                 self.channels.retain(|_, other| *other != invitation);
                 self.channels.insert(channel, invitation.clone());
                 self.change(&invitation, Download::opened);
-                None
+                first.map(ChannelAction::Close)
             }
         }
     }
@@ -161,13 +165,14 @@ impl Transfers {
             DiskNews::Frame { channel, frame } => {
                 let download = self.downloads.get(&invitation)?;
                 let (is_current, received) = (download.channel() == channel, download.received());
-                let open = self.channels.iter().find(|(_, other)| **other == invitation).map(|(channel, _)| *channel);
+                let open = self.channel_of(&invitation);
                 if let FileFrame::Have { .. } = frame {
                     self.tell(SessionEvent::Progress { invitation, received });
                 }
                 open.filter(|_| is_current).map(|open| ChannelAction::Send(open, frame))
             }
             DiskNews::Saved(files) => {
+                self.change(&invitation, Download::saved);
                 self.tell(SessionEvent::Saved { invitation, files });
                 None
             }
@@ -184,27 +189,36 @@ impl Transfers {
         for invitation in self.downloads.keys().cloned().collect::<Vec<_>>() {
             self.cancel(&invitation, CancelReason::Gone);
         }
-        let Transfers { downloads, disk, events, .. } = self;
-        let complete = downloads.iter().filter(|(_, download)| download.state() == TransferState::Done);
-        let complete: HashSet<_> = complete.map(|(invitation, _)| invitation.clone()).collect();
+        let Transfers { folder, downloads, disk, events, .. } = self;
+        let complete = downloads.iter().filter(|(_, download)| !download.is_over());
+        let mut complete: HashSet<_> = complete.map(|(invitation, _)| invitation.clone()).collect();
         // The threads end when nobody has work for them any more.
         drop((downloads, disk));
         let last = async {
             while let Some((invitation, news)) = done.recv().await {
                 let event = match news {
+                    DiskNews::Frame { .. } => continue,
+                    _ if !complete.remove(&invitation) => continue,
                     DiskNews::Saved(files) => SessionEvent::Saved { invitation, files },
-                    DiskNews::Failed(error) if complete.contains(&invitation) => {
+                    DiskNews::Failed(error) => {
                         tracing::warn!(%error, %invitation, "received files can't be written");
                         SessionEvent::Failed { invitation, reason: CancelReason::Disk }
                     }
-                    DiskNews::Failed(_) | DiskNews::Frame { .. } => continue,
                 };
                 let _ = events.send(event);
             }
         };
         if tokio::time::timeout(DISK, last).await.is_err() {
-            tracing::warn!("the disk doesn't answer: incomplete files may stay");
+            tracing::warn!(folder = %folder.path().display(), "the disk doesn't answer: hidden folders may stay there");
+            for invitation in complete {
+                let _ = events.send(SessionEvent::Failed { invitation, reason: CancelReason::Disk });
+            }
         }
+    }
+
+    /// The channel that carries a transfer, if one is open.
+    fn channel_of(&self, invitation: &InvitationId) -> Option<ChannelId> {
+        self.channels.iter().find(|(_, other)| *other == invitation).map(|(channel, _)| *channel)
     }
 
     /// Changes a transfer, and tells if that has ended it.

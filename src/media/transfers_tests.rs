@@ -21,6 +21,12 @@ fn invitation() -> InvitationId {
     "i".parse().unwrap()
 }
 
+/// Says how much room there is, after a while.
+fn slow(_: &Path) -> std::io::Result<u64> {
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(1 << 40)
+}
+
 /// Sends this many files of one byte, of `count` that were announced.
 fn send(transfers: &mut Transfers, count: u64, sent: u64) {
     transfers.expect(invitation(), FileBundle { count, bytes: count, name: "sent".to_owned() });
@@ -42,6 +48,54 @@ async fn a_transfer_that_is_not_complete_leaves_nothing_once_the_session_is_over
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     assert!(matches!(told.recv().await, Some(SessionEvent::Failed { reason: CancelReason::Gone, .. })));
     assert!(told.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn what_waits_for_the_disk_when_a_transfer_ends_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut transfers, mut done, _told) = transfers(folder.path());
+    transfers.folder = Arc::new(ReceiveFolder::new(folder.path().to_owned(), slow));
+    send(&mut transfers, 50, 49);
+    transfers.cancel(&invitation(), CancelReason::User);
+    drop(transfers);
+    let mut frames = Vec::new();
+    while let Some((_, news)) = done.recv().await {
+        let DiskNews::Frame { frame, .. } = news else { panic!("{news:?}") };
+        frames.push(frame);
+    }
+    assert!(!frames.iter().any(|frame| matches!(frame, FileFrame::Ok(_))), "{frames:?}");
+    assert_eq!(frames.last(), Some(&FileFrame::Cancel(CancelReason::User)));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_not_saved_yet_makes_no_room_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut transfers, mut done, mut told) = transfers(folder.path());
+    send(&mut transfers, 1, 1);
+    let expect = |transfers: &mut Transfers, n: usize| {
+        let files = FileBundle { count: 1, bytes: 1, name: "x".to_owned() };
+        transfers.expect(format!("n{n}").parse().unwrap(), files);
+    };
+    (1..=TRANSFERS_MAX).for_each(|n| expect(&mut transfers, n));
+    assert!(matches!(told.recv().await, Some(SessionEvent::Failed { reason: CancelReason::Limit, .. })));
+    while !transfers.downloads[&invitation()].is_over() {
+        let (invitation, news) = done.recv().await.unwrap();
+        transfers.disk_news(invitation, news);
+    }
+    expect(&mut transfers, TRANSFERS_MAX);
+    let events: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    assert!(matches!(events.last(), Some(SessionEvent::Saved { .. })), "{events:?}");
+    assert!(!transfers.downloads.contains_key(&invitation()));
+}
+
+#[tokio::test]
+async fn files_that_are_expected_again_do_not_replace_what_has_arrived() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut transfers, _done, _told) = transfers(folder.path());
+    send(&mut transfers, 2, 1);
+    transfers.expect(invitation(), FileBundle { count: 1, bytes: 1, name: "x".to_owned() });
+    assert_eq!(transfers.downloads[&invitation()].received(), 1);
 }
 
 #[tokio::test]
