@@ -112,7 +112,7 @@ impl MediaConnection {
     pub(super) fn answer(
         &mut self,
         sdp: &str,
-        addresses: &mut RemoteAddresses,
+        addresses: &RemoteAddresses,
         now: Instant,
     ) -> Result<String, MediaError> {
         let (sdp, candidates) = without_candidates(sdp);
@@ -133,7 +133,7 @@ impl MediaConnection {
     pub(super) fn add_candidate(
         &mut self,
         line: &str,
-        addresses: &mut RemoteAddresses,
+        addresses: &RemoteAddresses,
         now: Instant,
     ) -> Result<(), MediaError> {
         let parsed = Candidate::from_sdp_string(line).ok().filter(|candidate| candidate.proto() == Protocol::Udp);
@@ -142,14 +142,21 @@ impl MediaConnection {
         self.drain()
     }
 
-    /// Takes a datagram from the socket. One that isn't the other side's is ignored.
+    /// Takes a datagram from the socket. One that isn't the other side's is ignored, and so is one from an address that
+    /// `addresses` doesn't admit: the library would try that address.
     ///
     /// # Errors
     /// If the connection breaks.
-    pub(super) fn receive(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Result<(), MediaError> {
+    pub(super) fn receive(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        addresses: &RemoteAddresses,
+        now: Instant,
+    ) -> Result<(), MediaError> {
         let Ok(received) = Receive::new(Protocol::Udp, from, self.local, datagram) else { return Ok(()) };
         let input = Input::Receive(now, received);
-        if !self.rtc.accepts(&input) {
+        if !self.rtc.accepts(&input) || !addresses.admit(from, now) {
             return Ok(());
         }
         if let Err(error) = self.rtc.handle_input(input) {

@@ -39,11 +39,11 @@ impl Network {
     }
 
     fn answer(&mut self, offer: &str) -> Result<String, MediaError> {
-        self.terminal.answer(offer, &mut self.addresses, self.now)
+        self.terminal.answer(offer, &self.addresses, self.now)
     }
 
     fn add_candidate(&mut self, line: &str) {
-        self.terminal.add_candidate(line, &mut self.addresses, self.now).unwrap();
+        self.terminal.add_candidate(line, &self.addresses, self.now).unwrap();
     }
 
     /// Where the terminal sends datagrams within ten seconds.
@@ -67,7 +67,7 @@ impl Network {
             }
             for (to, datagram) in std::mem::take(&mut self.browser.datagrams) {
                 if to == address(2000) {
-                    self.terminal.receive(address(3000), &datagram, self.now)?;
+                    self.terminal.receive(address(3000), &datagram, &self.addresses, self.now)?;
                 }
             }
             while let Some(event) = self.terminal.next_event() {
@@ -180,6 +180,27 @@ fn datagrams_go_only_where_a_client_may_be() {
 }
 
 #[test]
+fn a_request_from_where_no_client_can_be_gets_no_answer() {
+    let mut network = Network::new();
+    network.browser = Offerer::new(address(53), network.now);
+    let offer = network.browser.offer(false);
+    let answer = network.answer(&offer).unwrap();
+    network.browser.accept(&answer);
+    let mut requests = 0;
+    for _ in 0..200 {
+        for (_, datagram) in std::mem::take(&mut network.browser.datagrams) {
+            requests += 1;
+            network.terminal.receive(address(53), &datagram, &network.addresses, network.now).unwrap();
+        }
+        network.now += Duration::from_millis(10);
+        network.browser.timeout(network.now);
+        network.terminal.timeout(network.now).unwrap();
+        assert_eq!(network.terminal.next_datagram(), None);
+    }
+    assert!(requests > 0);
+}
+
+#[test]
 fn another_connection_does_not_try_more_addresses() {
     let mut network = Network::new();
     let offer = network.browser.offer(false);
@@ -204,7 +225,7 @@ fn what_is_no_offer_and_what_is_no_datagram_breaks_nothing() {
         assert!(network.answer(sdp).is_err(), "{sdp:?}");
     }
     for datagram in [&b""[..], &[0], &[22; 40], &[128; 12], &[255; 2000]] {
-        network.terminal.receive(address(3000), datagram, network.now).unwrap();
+        network.terminal.receive(address(3000), datagram, &network.addresses, network.now).unwrap();
     }
     network.connect(false);
 }

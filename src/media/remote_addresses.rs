@@ -1,7 +1,8 @@
-//! Which addresses of the other side a session tries: a device must not make us probe a network, or services of this machine.
+//! Which addresses of the other side are tried: a device must not make us probe a network, or what listens on loopback.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::core::base::token_bucket::TokenBucket;
@@ -12,28 +13,38 @@ const MORE: f64 = 0.1;
 /// Clients use ports that the system has chosen. What is below belongs to services, and they get no packets from us.
 const PORT_MIN: u16 = 1024;
 
-/// The addresses that a session has tried, on all its connections.
+/// The addresses that have been tried in a call, in all its sessions and on all their connections.
 #[derive(Debug)]
-pub(super) struct RemoteAddresses {
+pub struct RemoteAddresses {
     local: IpAddr,
-    tried: HashSet<SocketAddr>,
+    tried: Mutex<TriedAddresses>,
+}
+
+#[derive(Debug)]
+struct TriedAddresses {
+    known: HashSet<SocketAddr>,
     left: TokenBucket,
 }
 
 impl RemoteAddresses {
     /// None yet. `local` is our own address.
-    pub(super) fn new(local: IpAddr, now: Instant) -> RemoteAddresses {
-        RemoteAddresses { local, tried: HashSet::new(), left: TokenBucket::full(f64::from(ADDRESSES_MAX), now) }
+    pub fn new(local: IpAddr, now: Instant) -> RemoteAddresses {
+        let left = TokenBucket::full(f64::from(ADDRESSES_MAX), now);
+        RemoteAddresses { local, tried: Mutex::new(TriedAddresses { known: HashSet::new(), left }) }
     }
 
     /// Whether an address is tried. One that has been tried may be tried again.
-    pub(super) fn admit(&mut self, address: SocketAddr, now: Instant) -> bool {
+    pub(super) fn admit(&self, address: SocketAddr, now: Instant) -> bool {
         if !self.may_be_a_client(address) {
             return false;
         }
-        let is_admitted = self.tried.contains(&address) || self.left.take(1.0, f64::from(ADDRESSES_MAX), MORE, now);
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if tried.known.contains(&address) {
+            return true;
+        }
+        let is_admitted = tried.left.take(1.0, f64::from(ADDRESSES_MAX), MORE, now);
         if is_admitted {
-            self.tried.insert(address);
+            tried.known.insert(address);
         }
         is_admitted
     }
@@ -59,7 +70,7 @@ mod tests {
     #[test]
     fn a_device_makes_us_try_64_addresses_and_then_one_every_ten_seconds() {
         let now = Instant::now();
-        let mut addresses = RemoteAddresses::new([192, 0, 2, 1].into(), now);
+        let addresses = RemoteAddresses::new([192, 0, 2, 1].into(), now);
         let address = |port: u16| SocketAddr::from(([192, 0, 2, 8], port));
         assert_eq!((5000..5200).filter(|port| addresses.admit(address(*port), now)).count(), 64);
         // One that has been tried is no probe.

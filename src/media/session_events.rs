@@ -87,14 +87,14 @@ pub enum SessionEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionOver {
     /// Its client has dropped its commands.
-    Told,
+    Closed,
     /// The other device has ended it.
     Remote,
     /// It was asked for a new connection often enough, and none came about.
     Unreachable,
     /// Somebody else's certificate was offered: somebody may be in between.
     Impostor,
-    /// It has ended without a word, by an error of the program.
+    /// Its task has died.
     Broken,
 }
 

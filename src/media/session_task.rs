@@ -4,6 +4,7 @@
 //! of the session, one after the other.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
@@ -39,28 +40,30 @@ struct Patience {
     channels: Duration,
 }
 
-/// Starts a session: binds its socket, and waits for the other device's offer.
+/// Starts a session: binds its socket, and waits for the other device's offer. `addresses` are those of its call.
 ///
 /// # Errors
 /// If the socket can't be bound.
 pub async fn start(
     session: MediaSession,
     settings: SessionSettings,
+    addresses: Arc<RemoteAddresses>,
 ) -> Result<(SessionHandle, mpsc::UnboundedReceiver<SessionEvent>), MediaError> {
-    start_with(session, settings, PATIENCE).await
+    start_with(session, settings, addresses, PATIENCE).await
 }
 
 async fn start_with(
     session: MediaSession,
     settings: SessionSettings,
+    addresses: Arc<RemoteAddresses>,
     patience: Patience,
 ) -> Result<(SessionHandle, mpsc::UnboundedReceiver<SessionEvent>), MediaError> {
     let address = settings.address;
     let refused = |why| MediaError::Socket { address, why };
     let socket = UdpSocket::bind((address, 0)).await.map_err(refused)?;
     let local = socket.local_addr().map_err(refused)?;
-    let (commands, received) = mpsc::channel(COMMANDS);
-    let (events, followed) = mpsc::unbounded_channel();
+    let (commands, command_receiver) = mpsc::channel(COMMANDS);
+    let (events, event_receiver) = mpsc::unbounded_channel();
     let (disk, disk_news) = mpsc::unbounded_channel();
     let handle = SessionHandle { id: session.id().clone(), commands };
     let transfers = Transfers::new(settings.folder.clone(), disk, events.clone());
@@ -70,7 +73,7 @@ async fn start_with(
         socket,
         local,
         connection: None,
-        addresses: RemoteAddresses::new(address, Instant::now()),
+        addresses,
         early: Vec::new(),
         patience,
         give_up: Some(Instant::now() + patience.connection),
@@ -79,8 +82,8 @@ async fn start_with(
         has_words: false,
         over: None,
     };
-    tokio::spawn(task.run(received, disk_news));
-    Ok((handle, followed))
+    tokio::spawn(task.run(command_receiver, disk_news));
+    Ok((handle, event_receiver))
 }
 
 struct SessionTask {
@@ -90,7 +93,7 @@ struct SessionTask {
     local: SocketAddr,
     /// Made by the first offer of its round.
     connection: Option<MediaConnection>,
-    addresses: RemoteAddresses,
+    addresses: Arc<RemoteAddresses>,
     early: Vec<String>,
     patience: Patience,
     /// When a connection that isn't up counts as lost.
@@ -114,7 +117,7 @@ impl SessionTask {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.command(command),
-                    None => self.over = Some(SessionOver::Told),
+                    None => self.over = Some(SessionOver::Closed),
                 },
                 Some((invitation, news)) = disk_news.recv() => {
                     let action = self.transfers.disk_news(invitation, news);
@@ -122,7 +125,8 @@ impl SessionTask {
                 }
                 // An error tells of a datagram that was refused somewhere. ICE notices by itself.
                 Ok((length, from)) = self.socket.recv_from(&mut datagram) => {
-                    self.change(|connection| connection.receive(from, &datagram[..length], Instant::now()));
+                    let addresses = self.addresses.clone();
+                    self.change(|it| it.receive(from, &datagram[..length], &addresses, Instant::now()));
                 }
                 () = tokio::time::sleep_until(wake.into()) => self.timeout(),
             }
@@ -133,6 +137,8 @@ impl SessionTask {
                 break over;
             }
         };
+        // Nothing is accepted any more while the disk is waited for.
+        drop(commands);
         self.end(over, disk_news).await;
     }
 
@@ -235,7 +241,7 @@ impl SessionTask {
     /// Tries an address of the other side, as soon as there is a connection.
     fn add_candidate(&mut self, candidate: String) {
         if let Some(connection) = &mut self.connection {
-            let added = connection.add_candidate(&candidate, &mut self.addresses, Instant::now());
+            let added = connection.add_candidate(&candidate, &self.addresses, Instant::now());
             self.check(added);
         } else if self.early.len() < EARLY_MAX {
             self.early.push(candidate);
@@ -270,9 +276,9 @@ impl SessionTask {
             None => MediaConnection::new(&self.settings.identity, self.local, now)?,
         };
         connection.timeout(now)?;
-        let answer = connection.answer(sdp, &mut self.addresses, now)?;
+        let answer = connection.answer(sdp, &self.addresses, now)?;
         for candidate in self.early.drain(..) {
-            connection.add_candidate(&candidate, &mut self.addresses, now)?;
+            connection.add_candidate(&candidate, &self.addresses, now)?;
         }
         let candidate = connection.candidate().to_owned();
         self.connection = Some(connection);

@@ -3,19 +3,20 @@
 use serde_json::Value;
 
 use crate::core::address::Address;
-use crate::core::base::name::{CallId, InvitationId};
+use crate::core::base::name::CallId;
 use crate::media::SavedFile;
+use crate::media::invitations::FileInvitation;
 use crate::media::session_events::SessionEvent;
-use crate::media::signal::{DeviceTag, FileBundle};
+use crate::media::signal::FileBundle;
 use crate::media::transfer::frames::CancelReason;
 
 /// What happened in the background.
 #[derive(Debug)]
 pub(super) enum FileInput {
     /// The node has answered a claim of the offer with this number, or doesn't.
-    Claimed { n: usize, call: CallId, invitation: InvitationId, won: Result<bool, String> },
-    /// A session tells something.
-    Session { call: CallId, with: DeviceTag, event: SessionEvent },
+    Claimed { n: usize, invitation: Box<FileInvitation>, is_unasked: bool, won: Result<bool, String> },
+    /// The session with this key reports something.
+    Session { key: u64, event: SessionEvent },
 }
 
 /// What is to be done.
@@ -27,13 +28,24 @@ pub(super) enum FileOutput {
     Show { call: CallId, news: FileNews },
 }
 
+/// Why an offer can't be accepted now.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// Its call has reached `--accept-max`.
+    AcceptMax,
+    /// Too many transfers or sessions run.
+    Full(&'static str),
+    /// The node doesn't answer, or refuses.
+    Node(String),
+}
+
 /// What the user is told. `n` is the number of the offer.
 #[derive(Debug)]
 pub(super) enum FileNews {
     /// Files are offered; `/accept N` takes them.
     Invited { n: usize, files: FileBundle },
     /// The offer can't be accepted now, and stays open.
-    Unaccepted { n: usize, problem: String },
+    Unaccepted { n: usize, obstacle: Obstacle },
     /// The words to compare by voice.
     Words([&'static str; 4]),
     /// The connection is down.

@@ -1,11 +1,14 @@
 //! Our side of a call: what this client calls itself, and where it may post.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use url::Url;
 
 use crate::contract::Role;
 use crate::core::address::Address;
+use crate::media::remote_addresses::RemoteAddresses;
 use crate::media::signal::DeviceTag;
 
 /// Our side of a call.
@@ -16,8 +19,10 @@ pub(super) struct OwnSide {
     pub(super) reply: Option<Address>,
     /// Where answers go, if a device has no address of its own.
     pub(super) address: Address,
-    /// Bytes that were accepted unasked in this call.
+    /// Room on the disk for what was accepted unasked in this call, in bytes.
     pub(super) unasked: u64,
+    /// The addresses that this call has made us try.
+    pub(super) addresses: Arc<RemoteAddresses>,
     /// The call is over for this client's number.
     pub(super) is_over: bool,
 }
@@ -39,6 +44,7 @@ pub(super) fn new_tag() -> Option<DeviceTag> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn a_device_makes_us_post_to_the_nodes_of_the_call_alone() {
@@ -48,6 +54,7 @@ mod tests {
             reply: "https://b.example:8443/a/own".parse().ok(),
             address: "https://a.example/a/theirs".parse().unwrap(),
             unasked: 0,
+            addresses: Arc::new(RemoteAddresses::new([127, 0, 0, 1].into(), Instant::now())),
             is_over: false,
         };
         let knows = |reply: &str| side.knows(&reply.parse().unwrap());

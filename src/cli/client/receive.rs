@@ -3,11 +3,13 @@
 //! It decides, and leaves posting and printing to the client: each method returns what is to be done.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::claims::{ASKED_ATTEMPTS, UNASKED_ATTEMPTS, claim};
-use super::file_news::{FileInput, FileNews, FileOutput};
+use super::file_news::{FileInput, FileNews, FileOutput, Obstacle};
 use super::own_side::{OwnSide, new_tag};
 use super::running_session::RunningSession;
 use super::stream::Current;
@@ -17,6 +19,7 @@ use crate::core::address::Address;
 use crate::core::base::name::{CallId, InvitationId};
 use crate::media::error::MediaError;
 use crate::media::invitations::{FileInvitation, FileInvitations, INVITATIONS_MAX};
+use crate::media::remote_addresses::RemoteAddresses;
 use crate::media::session_events::{SessionCommand, SessionEvent, SessionOver, SessionSettings};
 use crate::media::signal::{DeviceTag, FileInvite, OwnSignal, ReceivedSignal, Signal};
 use crate::media::transfer::frames::CancelReason;
@@ -26,13 +29,14 @@ use crate::media::{MediaSession, session_task};
 const SESSIONS_MAX: usize = 16;
 const SESSIONS_OF_CALL_MAX: usize = 4;
 /// Why no more files are accepted for now.
-const TOO_MANY: &str = "too many files come at once, so these are declined";
+const TRANSFERS: &str = "too many transfers at once";
+const DEVICES: &str = "too many devices at once";
 
 /// All invitations and sessions of this client.
 #[derive(Debug)]
 pub(super) struct Receiving {
     settings: SessionSettings,
-    /// Bytes that one call may send without being asked for, if any.
+    /// Room on the disk that one call may fill without being asked for, in bytes, if any.
     unasked_max: Option<u64>,
     api: Api,
     client: Current,
@@ -42,6 +46,8 @@ pub(super) struct Receiving {
     /// The latest offers, with the number that the user types, from 1.
     numbered: VecDeque<(usize, CallId, InvitationId)>,
     sessions: Vec<RunningSession>,
+    /// Sessions since the start of the client.
+    started: u64,
 }
 
 impl Receiving {
@@ -62,6 +68,7 @@ impl Receiving {
             invitations: FileInvitations::default(),
             numbered: VecDeque::new(),
             sessions: Vec::new(),
+            started: 0,
         };
         (receiving, received)
     }
@@ -69,11 +76,14 @@ impl Receiving {
     /// The other side of a call is known, or has another address now.
     pub(super) fn met(&mut self, call: &CallId, role: Role, address: &Address, reply: Option<&Address>) {
         let (reply, address) = (reply.cloned(), address.clone());
-        let known = self.calls.remove(call);
-        let unasked = known.as_ref().map_or(0, |known| known.unasked);
-        // What the device calls itself lasts as long as the call.
-        if let Some(tag) = known.map_or_else(new_tag, |known| Some(known.tag)) {
-            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address, unasked, is_over: false });
+        // What the device calls itself lasts as long as the call, and so do its limits.
+        let (tag, unasked, addresses) = match self.calls.remove(call) {
+            Some(known) => (Some(known.tag), known.unasked, known.addresses),
+            None => (new_tag(), 0, Arc::new(RemoteAddresses::new(self.settings.address, Instant::now()))),
+        };
+        if let Some(tag) = tag {
+            let side = OwnSide { role, tag, reply, address, unasked, addresses, is_over: false };
+            self.calls.insert(call.clone(), side);
         }
     }
 
@@ -98,8 +108,9 @@ impl Receiving {
         }
     }
 
-    /// The client ends.
+    /// The client ends. It takes no more files.
     pub(super) fn end(&mut self) {
+        self.invitations = FileInvitations::default();
         self.sessions.iter_mut().for_each(RunningSession::end);
     }
 
@@ -123,8 +134,8 @@ impl Receiving {
                 return self.invited(FileInvitation { call: call.clone(), from, address, invite });
             }
             Signal::Bye { session, invitation } => {
-                let withdrawn = invitation.filter(|id| self.invitations.forget(call, id, Some(&from)).is_none());
-                if let Some(invitation) = withdrawn {
+                let running = invitation.filter(|id| self.invitations.forget(call, id, Some(&from)).is_none());
+                if let Some(invitation) = running {
                     self.command(call, &from, SessionCommand::Cancel { invitation, reason: CancelReason::Gone });
                 }
                 let signal = Signal::Bye { session, invitation: None };
@@ -138,7 +149,7 @@ impl Receiving {
     fn invited(&mut self, invitation: FileInvitation) -> Vec<FileOutput> {
         let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
         let files = invitation.invite.files.clone();
-        let bytes = files.bytes;
+        let room = files.room();
         if !self.invitations.receive(invitation) {
             return Vec::new();
         }
@@ -148,28 +159,29 @@ impl Receiving {
         }
         self.numbered.push_back((n, call.clone(), id.clone()));
         let mut outputs = vec![FileOutput::Show { call: call.clone(), news: FileNews::Invited { n, files } }];
-        let problem = self.accept_unasked(n, &call, id, bytes).err();
-        outputs.extend(problem.map(|problem| FileOutput::Show { call, news: FileNews::Unaccepted { n, problem } }));
+        let obstacle = self.accept_unasked(n, &call, &id, room).err();
+        outputs.extend(obstacle.map(|obstacle| FileOutput::Show { call, news: FileNews::Unaccepted { n, obstacle } }));
         outputs
     }
 
     /// Accepts an invitation without the user, if that is wanted and the call hasn't sent too much in this way.
-    fn accept_unasked(&mut self, n: usize, call: &CallId, id: InvitationId, bytes: u64) -> Result<(), String> {
-        let (Some(max), Some(side)) = (self.unasked_max, self.calls.get_mut(call)) else { return Ok(()) };
-        let unasked = side.unasked.saturating_add(bytes);
+    fn accept_unasked(&mut self, n: usize, call: &CallId, id: &InvitationId, room: u64) -> Result<(), Obstacle> {
+        let (Some(max), Some(side)) = (self.unasked_max, self.calls.get(call)) else { return Ok(()) };
+        let unasked = side.unasked.saturating_add(room);
         if unasked > max {
-            return Err(format!("they exceed --accept-max for this call; /accept {n} takes them"));
+            return Err(Obstacle::AcceptMax);
         }
-        side.unasked = unasked;
-        self.claim(n, call, id, UNASKED_ATTEMPTS);
+        self.claim(n, call, id, true).map_err(Obstacle::Full)?;
+        if let Some(side) = self.calls.get_mut(call) {
+            side.unasked = unasked;
+        }
         Ok(())
     }
 
     /// The offer that the user means, which is open: the one with this number, or the latest.
     fn named(&self, n: Option<usize>) -> Result<(usize, CallId, InvitationId), String> {
         let is_named = |(number, call, id): &&(usize, CallId, InvitationId)| {
-            n.is_none_or(|n| n == *number)
-                && self.invitations.open().any(|known| known.call == *call && known.invite.invitation == *id)
+            n.is_none_or(|n| n == *number) && self.invitations.open_one(call, id).is_some()
         };
         let found = self.numbered.iter().rev().find(is_named);
         found.cloned().ok_or_else(|| "no such offer of files is open".to_owned())
@@ -178,18 +190,39 @@ impl Receiving {
     /// Accepts an invitation. Its claim is under way then.
     pub(super) fn accept(&mut self, n: Option<usize>) -> Result<(), String> {
         let (n, call, invitation) = self.named(n)?;
-        self.claim(n, &call, invitation, ASKED_ATTEMPTS);
+        self.claim(n, &call, &invitation, false).map_err(str::to_owned)
+    }
+
+    /// Claims an open invitation, if its files can come now: no other client gets what was claimed and is then declined.
+    fn claim(&mut self, n: usize, call: &CallId, id: &InvitationId, is_unasked: bool) -> Result<(), &'static str> {
+        if let Some(open) = self.invitations.open_one(call, id) {
+            self.check_limits(call, &open.from)?;
+        }
+        let Some(invitation) = self.invitations.accept(call, id).map(Box::new) else { return Ok(()) };
+        let (api, client, inputs) = (self.api.clone(), self.client.clone(), self.inputs.clone());
+        let attempts = if is_unasked { UNASKED_ATTEMPTS } else { ASKED_ATTEMPTS };
+        tokio::spawn(async move {
+            let won = claim(&api, &client, &invitation.call, &invitation.invite.invitation, attempts).await;
+            // If the client has ended, nobody waits for it.
+            let _ = inputs.send(FileInput::Claimed { n, invitation, is_unasked, won });
+        });
         Ok(())
     }
 
-    fn claim(&mut self, n: usize, call: &CallId, invitation: InvitationId, attempts: u32) {
-        self.invitations.accept(call, &invitation);
-        let (api, client, inputs, call) = (self.api.clone(), self.client.clone(), self.inputs.clone(), call.clone());
-        tokio::spawn(async move {
-            let won = claim(&api, &client, &call, &invitation, attempts).await;
-            // If the client has ended, nobody waits for it.
-            let _ = inputs.send(FileInput::Claimed { n, call, invitation, won });
-        });
+    /// Says why no files of this device can come now, if so.
+    fn check_limits(&self, call: &CallId, device: &DeviceTag) -> Result<(), &'static str> {
+        match self.session_with(call, device) {
+            Some(at) if self.sessions[at].is_full() => Err(TRANSFERS),
+            Some(_) => Ok(()),
+            None if self.sessions.len() >= SESSIONS_MAX || self.sessions_of(call) >= SESSIONS_OF_CALL_MAX => {
+                Err(DEVICES)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn session_with(&self, call: &CallId, device: &DeviceTag) -> Option<usize> {
+        self.sessions.iter().position(|session| session.serves(call, device))
     }
 
     /// Declines an invitation.
@@ -202,34 +235,53 @@ impl Receiving {
     /// Follows up on what happened in the background.
     pub(super) async fn input(&mut self, input: FileInput) -> Vec<FileOutput> {
         match input {
-            FileInput::Claimed { n, call, invitation, won: Ok(true) } => {
-                match self.invitations.won(&call, &invitation) {
-                    Some(invitation) => self.won(n, invitation).await,
-                    None => Vec::new(),
+            FileInput::Claimed { n, invitation, is_unasked, won } => {
+                if is_unasked && won != Ok(true) {
+                    self.refund(&invitation);
                 }
+                self.claimed(n, *invitation, won).await
             }
-            FileInput::Claimed { n, call, invitation, won: Ok(false) } => {
-                self.invitations.forget(&call, &invitation, None);
+            FileInput::Session { key, event } => self.session_event(key, event),
+        }
+    }
+
+    /// What was accepted unasked doesn't come: it is not counted any more.
+    fn refund(&mut self, invitation: &FileInvitation) {
+        if let Some(side) = self.calls.get_mut(&invitation.call) {
+            side.unasked = side.unasked.saturating_sub(invitation.invite.files.room());
+        }
+    }
+
+    async fn claimed(&mut self, n: usize, invitation: FileInvitation, won: Result<bool, String>) -> Vec<FileOutput> {
+        let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
+        match won {
+            Ok(true) => match self.invitations.won(&call, &id) {
+                Some(invitation) => self.won(n, invitation).await,
+                // It was forgotten meanwhile. Its device must not wait for us.
+                None => self.post(&call, invitation.address, &OwnSignal::Decline(id)).into_iter().collect(),
+            },
+            Ok(false) => {
+                self.invitations.forget(&call, &id, None);
                 vec![FileOutput::Show { call, news: FileNews::Lost { n } }]
             }
-            FileInput::Claimed { n, call, invitation, won: Err(problem) } => {
-                self.invitations.claim_failed(&call, &invitation);
-                vec![FileOutput::Show { call, news: FileNews::Unaccepted { n, problem } }]
+            Err(error) => {
+                self.invitations.claim_failed(&call, &id);
+                vec![FileOutput::Show { call, news: FileNews::Unaccepted { n, obstacle: Obstacle::Node(error) } }]
             }
-            FileInput::Session { call, with, event } => self.session_event(call, &with, event),
         }
     }
 
     /// An invitation is ours: answers it, in the session that there is with its device, or in a new one.
     async fn won(&mut self, n: usize, invitation: FileInvitation) -> Vec<FileOutput> {
         let FileInvitation { call, from, address, invite } = invitation;
-        let known = self.sessions.iter().position(|session| session.call == call && session.with == from);
-        let at = match known {
+        let side = self.calls.get(&call).map(|side| (side.role, side.addresses.clone()));
+        let Some((role, addresses)) = side else { return Vec::new() };
+        if let Err(why) = self.check_limits(&call, &from) {
+            return self.refuse(n, call, address, invite.invitation, why);
+        }
+        let at = match self.session_with(&call, &from) {
             Some(at) => at,
-            None if self.sessions.len() >= SESSIONS_MAX || self.sessions_of(&call) >= SESSIONS_OF_CALL_MAX => {
-                return self.refuse(n, call, address, invite.invitation, TOO_MANY);
-            }
-            None => match self.start(&call, &from, &address, &invite).await {
+            None => match self.start(&call, &from, &address, &invite, addresses).await {
                 Ok(session) => {
                     self.sessions.push(session);
                     self.sessions.len() - 1
@@ -241,10 +293,9 @@ impl Receiving {
         let session = &mut self.sessions[at];
         // Before the device learns that it may send.
         if !session.expect(n, invitation.clone(), files) {
-            return self.refuse(n, call, address, invitation, TOO_MANY);
+            return self.refuse(n, call, address, invitation, TRANSFERS);
         }
         let (id, own) = (session.id().clone(), session.own);
-        let Some(role) = self.calls.get(&call).map(|side| side.role) else { return Vec::new() };
         self.post(&call, address, &OwnSignal::Accept { invitation, session: id, role, own }).into_iter().collect()
     }
 
@@ -260,34 +311,36 @@ impl Receiving {
     }
 
     async fn start(
-        &self,
+        &mut self,
         call: &CallId,
         from: &DeviceTag,
         address: &Address,
         invite: &FileInvite,
+        addresses: Arc<RemoteAddresses>,
     ) -> Result<RunningSession, MediaError> {
+        self.started += 1;
+        let key = self.started;
         let own = self.settings.identity.proof(rand::random());
         let session = MediaSession::new(invite, own);
-        let (handle, mut events) = session_task::start(session, self.settings.clone()).await?;
-        let (inputs, forwarded, with) = (self.inputs.clone(), call.clone(), from.clone());
+        let (handle, mut events) = session_task::start(session, self.settings.clone(), addresses).await?;
+        let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let mut is_over = false;
             while !is_over {
                 let event = events.recv().await.unwrap_or(SessionEvent::Over(SessionOver::Broken));
                 is_over = matches!(event, SessionEvent::Over(_));
-                let input = FileInput::Session { call: forwarded.clone(), with: with.clone(), event };
-                if inputs.send(input).is_err() {
+                if inputs.send(FileInput::Session { key, event }).is_err() {
                     break;
                 }
             }
         });
-        Ok(RunningSession::new(call.clone(), from.clone(), address.clone(), own, handle))
+        Ok(RunningSession::new(key, call.clone(), from.clone(), address.clone(), own, handle))
     }
 
-    fn session_event(&mut self, call: CallId, with: &DeviceTag, event: SessionEvent) -> Vec<FileOutput> {
-        let of_event = |session: &RunningSession| session.call == call && session.with == *with;
-        let Some(at) = self.sessions.iter().position(of_event) else { return Vec::new() };
+    fn session_event(&mut self, key: u64, event: SessionEvent) -> Vec<FileOutput> {
+        let Some(at) = self.sessions.iter().position(|session| session.key == key) else { return Vec::new() };
         let session = &mut self.sessions[at];
+        let call = session.call.clone();
         let news = match event {
             SessionEvent::Say(answer) => {
                 let address = session.address.clone();
@@ -318,9 +371,9 @@ impl Receiving {
     }
 
     fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {
-        if let Some(session) = self.sessions.iter().find(|session| session.call == *call && session.with == *with) {
+        if let Some(at) = self.session_with(call, with) {
             // A device that floods its session loses what it says.
-            let _ = session.tell(command);
+            let _ = self.sessions[at].tell(command);
         }
     }
 

@@ -14,6 +14,8 @@ use crate::media::signal::parse_signal;
 
 const OWN: &str = "https://b.example/a/own";
 const THEIRS: &str = "https://a.example/a/theirs";
+/// What an empty file counts.
+const ROOM: u64 = 64 << 10;
 
 /// A client that receives files into this folder, in one call, up to these bytes unasked.
 fn receiving(folder: &Path, unasked_max: Option<u64>) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
@@ -58,8 +60,29 @@ async fn accept(receiving: &mut Receiving, n: usize) -> Vec<FileOutput> {
 
 async fn accept_of(receiving: &mut Receiving, invite: ReceivedSignal, n: usize) -> Vec<FileOutput> {
     receiving.signal(&call(), invite);
-    receiving.invitations.accept(&call(), &id(n));
-    receiving.input(FileInput::Claimed { n: n + 1, call: call(), invitation: id(n), won: Ok(true) }).await
+    let invitation = receiving.invitations.accept(&call(), &id(n)).unwrap();
+    claimed(receiving, invitation, false, Ok(true)).await
+}
+
+/// The node answers a claim.
+async fn claimed(
+    receiving: &mut Receiving,
+    invitation: FileInvitation,
+    is_unasked: bool,
+    won: Result<bool, String>,
+) -> Vec<FileOutput> {
+    let n = receiving.numbered.iter().find(|(_, _, id)| *id == invitation.invite.invitation).unwrap().0;
+    receiving.input(FileInput::Claimed { n, invitation: Box::new(invitation), is_unasked, won }).await
+}
+
+/// An event of the only session, or of the first one.
+async fn event(receiving: &mut Receiving, event: SessionEvent) -> Vec<FileOutput> {
+    let key = receiving.sessions[0].key;
+    receiving.input(FileInput::Session { key, event }).await
+}
+
+fn unaccepted(outputs: &[FileOutput]) -> bool {
+    outputs.iter().any(|output| matches!(output, FileOutput::Show { news: FileNews::Unaccepted { .. }, .. }))
 }
 
 /// The objects that are posted.
@@ -84,10 +107,13 @@ async fn files_beyond_what_a_session_takes_are_declined_and_the_user_learns_why(
     assert_eq!((&declined["type"], &declined["invitation"]), (&json!("decline"), &json!(id(TRANSFERS_MAX))));
     let shown = |output: &FileOutput| matches!(output, FileOutput::Show { news: FileNews::Declined { n, .. }, .. } if *n == TRANSFERS_MAX + 1);
     assert!(outputs.iter().any(shown), "{outputs:?}");
+    // What can't come is not claimed, and stays open for other clients of the number.
+    receiving.signal(&call(), invite(TRANSFERS_MAX + 2));
+    assert_eq!(receiving.accept(Some(TRANSFERS_MAX + 2)), Err(TRANSFERS.to_owned()));
+    assert_eq!(receiving.invitations.open().count(), 1);
     // One that is over makes room.
-    let event = SessionEvent::Failed { invitation: id(0), reason: CancelReason::User };
-    let with = invite(0).from;
-    let outputs = receiving.input(FileInput::Session { call: call(), with, event }).await;
+    let failed = SessionEvent::Failed { invitation: id(0), reason: CancelReason::User };
+    let outputs = event(&mut receiving, failed).await;
     assert!(matches!(outputs[..], [FileOutput::Show { news: FileNews::Failed { n: 1, .. }, .. }]), "{outputs:?}");
     let outputs = accept(&mut receiving, TRANSFERS_MAX + 1).await;
     assert_eq!(posted(&outputs)[0]["type"], "accept");
@@ -97,20 +123,104 @@ async fn files_beyond_what_a_session_takes_are_declined_and_the_user_learns_why(
 async fn a_call_that_sends_too_much_unasked_waits_for_the_user() {
     let folder = tempfile::tempdir().unwrap();
     // Room for two files of nine bytes.
-    let (mut receiving, _inputs) = receiving(folder.path(), Some(20));
-    let refused = |outputs: &[FileOutput]| {
-        outputs.iter().any(|output| matches!(output, FileOutput::Show { news: FileNews::Unaccepted { .. }, .. }))
-    };
+    let (mut receiving, _inputs) = receiving(folder.path(), Some((ROOM + 9) * 2));
     for n in 0..2 {
-        assert!(!refused(&receiving.signal(&call(), invite(n))), "{n}");
+        assert!(!unaccepted(&receiving.signal(&call(), invite(n))), "{n}");
     }
     // The other side has another address now, and the call is the same.
     receiving.met(&call(), Role::Second, &"https://a.example/a/new".parse().unwrap(), None);
-    assert!(refused(&receiving.signal(&call(), invite(2))));
+    assert!(unaccepted(&receiving.signal(&call(), invite(2))));
     let open: Vec<_> = receiving.invitations.open().map(|open| open.invite.invitation.clone()).collect();
     assert_eq!(open, [id(2)]);
     receiving.accept(Some(3)).unwrap();
     assert_eq!(receiving.invitations.open().count(), 0);
+}
+
+#[tokio::test]
+async fn empty_files_without_end_are_not_accepted_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    for (max, accepted) in [(0, 0), (ROOM * 5, 5)] {
+        let (mut receiving, _inputs) = receiving(folder.path(), Some(max));
+        for n in 0..accepted + 1 {
+            let mut invite = invite(n);
+            if let Signal::Invite(invite) = &mut invite.signal {
+                invite.files.bytes = 0;
+            }
+            assert_eq!(unaccepted(&receiving.signal(&call(), invite)), n == accepted, "{n}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_another_client_takes_is_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), Some(ROOM + 9));
+    for (n, won) in [Ok(false), Err("no answer".to_owned()), Ok(true)].into_iter().enumerate() {
+        assert!(!unaccepted(&receiving.signal(&call(), invite(n))), "{n}");
+        let Signal::Invite(claim) = invite(n).signal else { panic!("it is none") };
+        let address = THEIRS.parse().unwrap();
+        let invitation = FileInvitation { call: call(), from: invite(n).from, address, invite: claim };
+        claimed(&mut receiving, invitation, true, won).await;
+    }
+    assert!(unaccepted(&receiving.signal(&call(), invite(3))));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_won_while_the_client_ends_is_declined() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    receiving.signal(&call(), invite(0));
+    let invitation = receiving.invitations.accept(&call(), &id(0)).unwrap();
+    receiving.end();
+    let outputs = claimed(&mut receiving, invitation, false, Ok(true)).await;
+    assert_eq!(posted(&outputs)[0]["type"], "decline");
+    assert!(outputs.len() == 1 && receiving.is_idle());
+}
+
+#[tokio::test]
+async fn a_session_that_ends_gets_no_more_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, mut inputs) = receiving(folder.path(), None);
+    accept(&mut receiving, 0).await;
+    let bye = json!({"type": "bye", "session": "s", "from": "0123456789abcdef"});
+    receiving.signal(&call(), parse_signal(bye.as_object().unwrap()).unwrap());
+    // It has ended, and the client doesn't know yet.
+    while receiving.sessions[0].serves(&call(), &invite(0).from) {
+        tokio::task::yield_now().await;
+    }
+    let outputs = accept(&mut receiving, 1).await;
+    assert_eq!((&posted(&outputs)[0]["type"], receiving.sessions.len()), (&json!("accept"), 2));
+    // What the first one reports is not the second one's.
+    let mut shown = Vec::new();
+    while receiving.sessions.len() == 2 {
+        let input = tokio::time::timeout(std::time::Duration::from_secs(10), inputs.recv()).await;
+        shown.extend(receiving.input(input.expect("it goes on").unwrap()).await);
+    }
+    let failed = |output: &FileOutput| matches!(output, FileOutput::Show { news: FileNews::Failed { n: 1, .. }, .. });
+    assert!(shown.iter().any(failed) && receiving.sessions[0].running() == [2], "{shown:?}");
+}
+
+#[tokio::test]
+async fn all_devices_of_a_call_share_the_addresses_that_are_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    let addresses = receiving.calls[&call()].addresses.clone();
+    let holders = Arc::strong_count(&addresses);
+    for n in 0..SESSIONS_OF_CALL_MAX {
+        receiving.met(&call(), Role::Second, &THEIRS.parse().unwrap(), None);
+        accept_of(&mut receiving, invite_by(&format!("device-{n:016}"), n), n).await;
+    }
+    assert_eq!(Arc::strong_count(&addresses), holders + SESSIONS_OF_CALL_MAX);
+}
+
+#[tokio::test]
+async fn the_user_is_warned_of_an_impostor() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    accept(&mut receiving, 0).await;
+    let outputs = event(&mut receiving, SessionEvent::Over(SessionOver::Impostor)).await;
+    let is_warning = |output: &FileOutput| matches!(output, FileOutput::Show { news: FileNews::Impostor, .. });
+    assert!(outputs.iter().any(is_warning), "{outputs:?}");
 }
 
 #[tokio::test]
@@ -120,8 +230,7 @@ async fn a_session_that_is_over_ends_each_of_its_offers() {
     for n in 0..2 {
         accept(&mut receiving, n).await;
     }
-    let event = SessionEvent::Over(SessionOver::Broken);
-    let outputs = receiving.input(FileInput::Session { call: call(), with: invite(0).from, event }).await;
+    let outputs = event(&mut receiving, SessionEvent::Over(SessionOver::Broken)).await;
     let failed = outputs.iter().map(|output| match output {
         FileOutput::Show { news: FileNews::Failed { n, reason: CancelReason::Gone }, .. } => *n,
         other => panic!("{other:?}"),

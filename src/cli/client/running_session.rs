@@ -15,6 +15,8 @@ use crate::media::words::Proof;
 /// A session that runs.
 #[derive(Debug)]
 pub(super) struct RunningSession {
+    /// Tells it from all others of this client.
+    pub(super) key: u64,
     pub(super) call: CallId,
     pub(super) with: DeviceTag,
     pub(super) address: Address,
@@ -37,6 +39,7 @@ struct RunningTransfer {
 
 impl RunningSession {
     pub(super) fn new(
+        key: u64,
         call: CallId,
         with: DeviceTag,
         address: Address,
@@ -44,22 +47,30 @@ impl RunningSession {
         handle: SessionHandle,
     ) -> RunningSession {
         let SessionHandle { id, commands } = handle;
-        RunningSession { call, with, address, own, id, commands: Some(commands), transfers: HashMap::new() }
+        RunningSession { key, call, with, address, own, id, commands: Some(commands), transfers: HashMap::new() }
+    }
+
+    /// Whether files of this device in this call can come through it: it isn't about to end.
+    pub(super) fn serves(&self, call: &CallId, device: &DeviceTag) -> bool {
+        let is_open = self.commands.as_ref().is_some_and(|commands| !commands.is_closed());
+        is_open && self.call == *call && self.with == *device
     }
 
     pub(super) fn id(&self) -> &SessionId {
         &self.id
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether it takes no more files.
+    pub(super) fn is_full(&self) -> bool {
         self.transfers.len() >= TRANSFERS_MAX
     }
 
-    /// Expects files. Returns false if the session takes no more.
+    /// Expects files. Returns false if the session takes no more, or has these already.
     pub(super) fn expect(&mut self, n: usize, invitation: InvitationId, files: FileBundle) -> bool {
         let transfer = RunningTransfer { n, bytes: files.bytes, tenths: 0 };
-        let is_expected =
-            !self.is_full() && self.tell(SessionCommand::Expect { invitation: invitation.clone(), files });
+        let is_expected = !self.is_full()
+            && !self.transfers.contains_key(&invitation)
+            && self.tell(SessionCommand::Expect { invitation: invitation.clone(), files });
         if is_expected {
             self.transfers.insert(invitation, transfer);
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::contacts::Label;
-use super::file_news::FileNews;
+use super::file_news::{FileNews, Obstacle};
 use super::show::{Show, event, say, who};
 use crate::cli::output::{clean, size};
 use crate::core::base::name::CallId;
@@ -22,8 +22,12 @@ impl Show {
                 let (name, bytes) = (clean(&files.name), size(files.bytes));
                 say(&format!("{who} offers {what}, \"{name}\", {bytes}: /accept {n} or /decline {n}"))
             }
-            FileNews::Unaccepted { n, problem } => {
-                say(&format!("{who}: offer {n} can't be accepted now: {}", clean(problem)))
+            FileNews::Unaccepted { n, obstacle: Obstacle::AcceptMax } => say(&format!(
+                "{who}: offer {n} waits for you: this call has reached --accept-max; /accept {n} takes it"
+            )),
+            FileNews::Unaccepted { n, obstacle } => {
+                let why = clean(obstacle.text().unwrap_or_default());
+                say(&format!("{who}: offer {n} can't be accepted now: {why}; /accept {n} tries again"))
             }
             FileNews::Words(words) => {
                 let words = words.join(" ");
@@ -60,7 +64,9 @@ fn fields(news: &FileNews) -> (&'static str, Value) {
         FileNews::Invited { n, files } => {
             ("invited", json!({"invitation": n, "count": files.count, "bytes": files.bytes, "name": files.name}))
         }
-        FileNews::Unaccepted { n, problem } => ("unaccepted", json!({"invitation": n, "reason": problem})),
+        FileNews::Unaccepted { n, obstacle } => {
+            ("unaccepted", json!({"invitation": n, "reason": obstacle.word(), "error": obstacle.text()}))
+        }
         FileNews::Words(words) => ("words", json!({"words": words})),
         FileNews::Interrupted => ("interrupted", json!({})),
         FileNews::Progress { n, received, of } => {
@@ -73,8 +79,29 @@ fn fields(news: &FileNews) -> (&'static str, Value) {
         }
         FileNews::Failed { n, reason } => ("unsaved", json!({"invitation": n, "reason": reason.as_str()})),
         FileNews::Lost { n } => ("unsaved", json!({"invitation": n, "reason": "taken"})),
-        FileNews::Declined { n, problem } => ("unsaved", json!({"invitation": n, "reason": problem})),
+        FileNews::Declined { n, problem } => {
+            ("unsaved", json!({"invitation": n, "reason": "declined", "error": problem}))
+        }
         FileNews::Impostor => ("impostor", json!({})),
+    }
+}
+
+impl Obstacle {
+    /// For scripts.
+    fn word(&self) -> &'static str {
+        match self {
+            Obstacle::AcceptMax => "limit",
+            Obstacle::Full(_) => "full",
+            Obstacle::Node(_) => "node",
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Obstacle::AcceptMax => None,
+            Obstacle::Full(why) => Some(why),
+            Obstacle::Node(error) => Some(error),
+        }
     }
 }
 
@@ -97,7 +124,7 @@ mod tests {
     fn what_is_said_of_an_offer_has_its_number() {
         let files = Vec::new();
         for news in [
-            FileNews::Unaccepted { n: 7, problem: "x".to_owned() },
+            FileNews::Unaccepted { n: 7, obstacle: Obstacle::AcceptMax },
             FileNews::Progress { n: 7, received: 1, of: 2 },
             FileNews::Saved { n: 7, files },
             FileNews::Failed { n: 7, reason: CancelReason::Gone },
