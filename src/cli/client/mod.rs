@@ -3,6 +3,7 @@
 mod claims;
 mod contacts;
 mod device_file;
+mod ending;
 mod file_news;
 mod files;
 pub mod fuzz;
@@ -36,16 +37,12 @@ use crate::core::numbering::number::Number;
 use contacts::{Contacts, TypedLine};
 use file_news::FileInput;
 use receive::Receiving;
-use sender::PostContent;
+use sender::{PostContent, SendOutcome};
 use show::Show;
 use stream::{News, Stream};
 
-/// MB that one call may send with `--accept-files`, if `--accept-max` doesn't say.
-const ACCEPT_MAX_MB: u64 = 4096;
-const MB: u64 = 1024 * 1024;
-/// How long the end of the client waits for the disk, and for what is still to be sent.
-const FILES_WITHIN: Duration = Duration::from_secs(5);
-const POSTS_WITHIN: Duration = Duration::from_secs(2);
+/// What `--accept-max` counts in.
+const MB: u64 = 1_000_000;
 
 /// A multimedia client in the terminal: shows who you are on the phone with, and chats with them.
 ///
@@ -110,12 +107,13 @@ pub(super) struct ClientArgs {
     /// /accept. Nothing that exists is overwritten.
     #[arg(long, value_name = "DIR")]
     receive: Option<PathBuf>,
-    /// Accept all files at once, up to --accept-max.
+    /// Accept files without asking, up to --accept-max.
     #[arg(long, requires = "receive")]
     accept_files: bool,
-    /// How many MB one call may send with --accept-files [default: 4096]. An offer beyond that waits for /accept.
-    #[arg(long, value_name = "MB", requires = "accept_files")]
-    accept_max: Option<u64>,
+    /// How many MB one call may send with --accept-files; a file counts with 64 kB for its name and folders. An offer
+    /// beyond that waits for /accept.
+    #[arg(long, value_name = "MB", requires = "accept_files", default_value_t = 4096)]
+    accept_max: u64,
     /// The address of this machine for direct connections [default: the one by which it reaches the node, or, if the node
     /// is on this machine, others].
     #[arg(long, value_name = "IP", requires = "receive")]
@@ -157,7 +155,7 @@ pub(super) async fn run(mut args: ClientArgs, config: &Path) -> anyhow::Result<(
     let (current, acks) = (stream.client(), stream.acks());
     let (files, inputs) = match settings {
         Some(settings) => {
-            let unasked_max = args.accept_files.then(|| args.accept_max.unwrap_or(ACCEPT_MAX_MB).saturating_mul(MB));
+            let unasked_max = args.accept_files.then(|| args.accept_max.saturating_mul(MB));
             let (files, inputs) = Receiving::new(settings, unasked_max, api.clone(), current.clone());
             (Some(files), inputs)
         }
@@ -221,11 +219,24 @@ struct Client {
 }
 
 impl Client {
+    /// Runs to the end, and leaves no transfer behind, whatever ended it.
     async fn follow(
         &mut self,
-        mut news: mpsc::Receiver<News>,
-        mut outcomes: mpsc::Receiver<sender::SendOutcome>,
+        news: mpsc::Receiver<News>,
+        mut outcomes: mpsc::Receiver<SendOutcome>,
         mut inputs: mpsc::UnboundedReceiver<FileInput>,
+        acks: mpsc::Sender<String>,
+        end: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        let result = self.follow_news(news, &mut outcomes, &mut inputs, acks, end).await;
+        result.and(self.finish(inputs, outcomes).await)
+    }
+
+    async fn follow_news(
+        &mut self,
+        mut news: mpsc::Receiver<News>,
+        outcomes: &mut mpsc::Receiver<SendOutcome>,
+        inputs: &mut mpsc::UnboundedReceiver<FileInput>,
         acks: mpsc::Sender<String>,
         end: Option<Duration>,
     ) -> anyhow::Result<()> {
@@ -269,7 +280,7 @@ impl Client {
                     None => bail!("the stream's reader has died"),
                 },
                 Some(input) = inputs.recv() => self.file_input(input).await?,
-                Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
+                Some(outcome) = outcomes.recv() => self.sent(&outcome)?,
                 line = typed.recv(), if open => match line {
                     Some(line) => if !self.typed(&line)? { break },
                     // Standard input is closed: scripts still listen.
@@ -283,36 +294,12 @@ impl Client {
                 break;
             }
         }
-        self.files.iter_mut().for_each(Receiving::end);
-        // Until what isn't complete is removed from the folder, …
-        let is_saved = |client: &Client| client.files.iter().all(Receiving::is_idle);
-        self.follow_up(&mut inputs, &mut outcomes, FILES_WITHIN, is_saved).await?;
-        // … the last message is sent, and the last acknowledgement.
-        let is_sent = |client: &Client| !client.sender.is_busy();
-        self.follow_up(&mut inputs, &mut outcomes, POSTS_WITHIN, is_sent).await?;
-        tokio::time::sleep(Duration::from_millis(50)).await;
         Ok(())
     }
 
-    /// Follows what goes on in the background until this holds, or time is up.
-    async fn follow_up(
-        &mut self,
-        inputs: &mut mpsc::UnboundedReceiver<FileInput>,
-        outcomes: &mut mpsc::Receiver<sender::SendOutcome>,
-        within: Duration,
-        until: impl Fn(&Client) -> bool,
-    ) -> anyhow::Result<()> {
-        let pending = async {
-            while !until(&*self) {
-                tokio::select! {
-                    Some(input) = inputs.recv() => self.file_input(input).await?,
-                    Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
-                    else => break,
-                }
-            }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(within, pending).await.unwrap_or(Ok(()))
+    fn sent(&mut self, outcome: &SendOutcome) -> anyhow::Result<()> {
+        self.sender.done();
+        self.show.outcome(outcome)
     }
 
     /// Counts a message for `--exit-after`.

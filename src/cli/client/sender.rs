@@ -1,8 +1,6 @@
 //! Sends messages to peers, in order at each node, without blocking the receiver.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,6 +17,8 @@ use crate::core::base::root_cause::cause;
 /// Time limit for a peer's node.
 const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
+/// Places in a queue that are kept for what is of use later, so that a device that asks too much stops no text.
+const RESERVED: usize = QUEUE / 2;
 /// Attempts to send what nobody has typed and is of use later, over about a quarter of a minute.
 const OWN_ATTEMPTS: u32 = 6;
 
@@ -40,7 +40,8 @@ pub(super) struct Sender {
     /// By the node's origin.
     queues: HashMap<String, mpsc::Sender<Post>>,
     outcomes: mpsc::Sender<SendOutcome>,
-    in_flight: Arc<AtomicUsize>,
+    /// Messages whose outcome isn't known yet.
+    in_flight: usize,
 }
 
 #[derive(Debug)]
@@ -61,22 +62,16 @@ pub(super) struct SendOutcome {
 pub(super) fn start() -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError> {
     let client = api_client::client()?;
     let (outcomes, receiver) = mpsc::channel(QUEUE);
-    Ok((Sender { client, queues: HashMap::new(), outcomes, in_flight: Arc::default() }, receiver))
+    Ok((Sender { client, queues: HashMap::new(), outcomes, in_flight: 0 }, receiver))
 }
 
 /// A queue of posts to one node, which are sent one after the other.
-fn start_queue(
-    client: reqwest::Client,
-    outcomes: mpsc::Sender<SendOutcome>,
-    in_flight: Arc<AtomicUsize>,
-) -> mpsc::Sender<Post> {
+fn start_queue(client: reqwest::Client, outcomes: mpsc::Sender<SendOutcome>) -> mpsc::Sender<Post> {
     let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
     tokio::spawn(async move {
         while let Some(Post { to, address, content }) = queue.recv().await {
             let problem = said(&client, &address, &content).await.err();
-            let told = outcomes.send(SendOutcome { to, content, problem }).await;
-            in_flight.fetch_sub(1, Ordering::Relaxed);
-            if told.is_err() {
+            if outcomes.send(SendOutcome { to, content, problem }).await.is_err() {
                 break;
             }
         }
@@ -87,7 +82,7 @@ fn start_queue(
 impl Sender {
     /// Whether a message is still in flight.
     pub(super) fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0
+        self.in_flight > 0
     }
 
     /// Queues a message, or says why it can't be sent.
@@ -97,23 +92,35 @@ impl Sender {
             return Err(format!("{name}'s client is a SIP phone: send a SIP MESSAGE to {address} with a softphone"));
         }
         let node = Url::parse(address.as_str()).map(|url| url.origin().ascii_serialization());
-        let (client, outcomes, in_flight) = (&self.client, &self.outcomes, &self.in_flight);
         let queue = self
             .queues
             .entry(node.unwrap_or_default())
-            .or_insert_with(|| start_queue(client.clone(), outcomes.clone(), in_flight.clone()));
+            .or_insert_with(|| start_queue(self.client.clone(), self.outcomes.clone()));
+        if is_ephemeral(&content) && queue.capacity() <= RESERVED {
+            tracing::debug!(name = %to.name, "too much waits to be sent: an ephemeral message is dropped");
+            return Ok(());
+        }
         queue.try_send(Post { to, address, content }).map_err(|_| "too much waits to be sent; try again".to_owned())?;
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight += 1;
         Ok(())
+    }
+
+    /// The outcome of a message is known.
+    pub(super) fn done(&mut self) {
+        self.in_flight -= 1;
     }
 }
 
-/// How often a message is tried. With text, the user sees the failure and can retry. What is ephemeral is of no use later, and
-/// the two devices ask for it again.
+/// Whether a message is of no use later. The two devices ask for it again.
+fn is_ephemeral(content: &PostContent) -> bool {
+    matches!(content, PostContent::Signal(content) if content["ephemeral"] == true)
+}
+
+/// How often a message is tried. With text, the user sees the failure and can retry.
 fn attempts(content: &PostContent) -> u32 {
     match content {
         PostContent::Text(_) => 1,
-        PostContent::Signal(content) if content["ephemeral"] == true => 1,
+        _ if is_ephemeral(content) => 1,
         PostContent::Own(_) | PostContent::Signal(_) => OWN_ATTEMPTS,
     }
 }
@@ -191,6 +198,18 @@ mod tests {
         let outcome = tokio::time::timeout(WITHIN / 2, outcomes.recv()).await.expect("it is delayed").unwrap();
         assert!(matches!(&outcome.content, PostContent::Text(text) if text == "to the other"), "{outcome:?}");
         assert!(outcome.problem.is_none() && sender.is_busy());
+    }
+
+    #[tokio::test]
+    async fn a_device_that_asks_again_and_again_stops_no_text() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut sender, _outcomes) = start().unwrap();
+        for _ in 0..1000 {
+            let answer = PostContent::Signal(json!({"type": "sdp", "ephemeral": true}));
+            sender.send(label(), address(&silent), answer).unwrap();
+        }
+        sender.send(label(), address(&silent), PostContent::Text("still here".to_owned())).unwrap();
     }
 
     #[test]
