@@ -74,8 +74,15 @@ impl Staging {
     pub(super) fn open(&mut self, path: &[String]) -> io::Result<()> {
         let (name, folders) = path.split_last().ok_or(ErrorKind::InvalidInput)?;
         let folders: &[String] = if self.is_one_file { &[] } else { folders };
-        let folder = folders.iter().fold(self.hidden.clone(), |folder, name| folder.join(name));
-        fs::create_dir_all(&folder)?;
+        let mut folder = self.hidden.clone();
+        for name in folders {
+            folder.push(name);
+            // One at a time: the hidden folder itself, if it is gone, is not made again without its lock.
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made?,
+            }
+        }
         let number = self.numbers.entry(folder.join(name)).or_insert(0);
         let create = |path: &Path| File::options().write(true).create_new(true).open(path);
         let (path, file) = claim(&folder, name, number, create)?;

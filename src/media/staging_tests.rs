@@ -101,6 +101,16 @@ fn what_is_discarded_leaves_nothing() {
 }
 
 #[test]
+fn a_hidden_folder_that_somebody_removes_is_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut staging = Staging::new(&receive_folder(folder.path()), "plans", false, 0, 1).unwrap();
+    staging.open(&path(&["x", "a"])).unwrap();
+    fs::remove_dir_all(folder.path().join(".sidecall-0000000000000001")).unwrap();
+    assert_eq!(staging.open(&path(&["x", "b"])).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     assert!(Staging::new(&receive_folder(&folder.path().join("gone")), "plans", false, 0, 1).is_err());
