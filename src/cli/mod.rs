@@ -61,7 +61,7 @@ enum Command {
     /// Reads [agent] and each [[pbx]] of the configuration. Attaches to the PBXs, and uses the node at agent.node with
     /// the token in agent.token_file.
     Agent,
-    Client(client::ClientArgs),
+    Client(Box<client::ClientArgs>),
     Number(number::NumberArgs),
     Device(device::DeviceArgs),
     Calls(calls::CallsArgs),
@@ -86,7 +86,7 @@ impl Cli {
                 Command::Run => serve::serve(config()?, serve::Roles::Both).await,
                 Command::Node => serve::serve(config()?, serve::Roles::Node).await,
                 Command::Agent => serve::serve(config()?, serve::Roles::Agent).await,
-                Command::Client(args) => client::run(args, &self.config).await,
+                Command::Client(args) => client::run(*args, &self.config).await,
                 Command::Number(args) => number::run(args, &self.config).await,
                 Command::Device(args) => device::run(args, &self.config).await,
                 Command::Calls(args) => calls::run(args, &self.config).await,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use crate::core::base::characters::is_deceptive;
 use crate::core::base::time::UnixMillis;
 
 /// Prints a line and flushes it.
@@ -40,9 +41,7 @@ fn visible_json(json: &str) -> String {
 
 /// Control characters, and those that reorder or hide their neighbours.
 pub(super) fn invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    c.is_control() || is_deceptive(c) || matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}')
 }
 
 /// Maximum length of untrusted text, in characters.

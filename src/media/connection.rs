@@ -4,24 +4,20 @@
 //! (`str0m`, "The single-mutation invariant"). So each method that changes something ends with [`MediaConnection::drain`].
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use str0m::change::SdpOffer;
 use str0m::channel::{ChannelData, ChannelId};
 use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
 use super::crypto::PROVIDER;
 use super::description::{with_formats, without_candidates};
 use super::error::MediaError;
 use super::identity::MediaIdentity;
-
-/// Maximum number of addresses of the other side that are tried. A peer must not make us probe a network.
-const REMOTE_CANDIDATES_MAX: usize = 64;
-/// Clients use ports that the system has chosen. What is below belongs to services, and they get no packets from us.
-const PORT_MIN: u16 = 1024;
+use super::remote_addresses::RemoteAddresses;
 
 /// What happens on a connection.
 #[derive(Debug)]
@@ -51,7 +47,6 @@ pub(super) struct MediaConnection {
     wake: Instant,
     datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
     events: VecDeque<ConnectionEvent>,
-    remote_candidates: usize,
     /// The other side has proved that the certificate is its own.
     is_secure: bool,
 }
@@ -84,7 +79,6 @@ impl MediaConnection {
             wake: now,
             datagrams: VecDeque::new(),
             events: VecDeque::new(),
-            remote_candidates: 0,
             is_secure: false,
         };
         connection.drain()?;
@@ -111,17 +105,22 @@ impl MediaConnection {
         self.events.pop_front()
     }
 
-    /// Answers an offer whose certificate has been verified.
+    /// Answers an offer whose certificate has been verified. Those of its candidates that `addresses` admits are tried.
     ///
     /// # Errors
     /// If the library refuses it.
-    pub(super) fn answer(&mut self, sdp: &str) -> Result<String, MediaError> {
+    pub(super) fn answer(
+        &mut self,
+        sdp: &str,
+        addresses: &RemoteAddresses,
+        now: Instant,
+    ) -> Result<String, MediaError> {
         let (sdp, candidates) = without_candidates(sdp);
         let offer = SdpOffer::from_sdp_string(&sdp).map_err(MediaError::connection)?;
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(MediaError::connection)?;
         self.drain()?;
         for candidate in candidates {
-            self.add_candidate(candidate)?;
+            self.add_candidate(candidate, addresses, now)?;
         }
         Ok(with_formats(&answer.to_sdp_string()))
     }
@@ -131,23 +130,33 @@ impl MediaConnection {
     ///
     /// # Errors
     /// If the connection breaks.
-    pub(super) fn add_candidate(&mut self, line: &str) -> Result<(), MediaError> {
-        let parsed = Candidate::from_sdp_string(line).ok();
-        let usable = parsed.filter(|candidate| candidate.proto() == Protocol::Udp && is_a_clients(candidate.addr()));
-        let Some(candidate) = usable.filter(|_| self.remote_candidates < REMOTE_CANDIDATES_MAX) else { return Ok(()) };
-        self.remote_candidates += 1;
+    pub(super) fn add_candidate(
+        &mut self,
+        line: &str,
+        addresses: &RemoteAddresses,
+        now: Instant,
+    ) -> Result<(), MediaError> {
+        let parsed = Candidate::from_sdp_string(line).ok().filter(|candidate| candidate.proto() == Protocol::Udp);
+        let Some(candidate) = parsed.filter(|candidate| addresses.admit(candidate.addr(), now)) else { return Ok(()) };
         self.rtc.add_remote_candidate(candidate);
         self.drain()
     }
 
-    /// Takes a datagram from the socket. One that isn't the other side's is ignored.
+    /// Takes a datagram from the socket. One that isn't the other side's is ignored, and so is one from an address that
+    /// `addresses` doesn't admit: the library would try that address.
     ///
     /// # Errors
     /// If the connection breaks.
-    pub(super) fn receive(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Result<(), MediaError> {
+    pub(super) fn receive(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        addresses: &RemoteAddresses,
+        now: Instant,
+    ) -> Result<(), MediaError> {
         let Ok(received) = Receive::new(Protocol::Udp, from, self.local, datagram) else { return Ok(()) };
         let input = Input::Receive(now, received);
-        if !self.rtc.accepts(&input) {
+        if !self.rtc.accepts(&input) || !addresses.admit(from, now) {
             return Ok(());
         }
         if let Err(error) = self.rtc.handle_input(input) {
@@ -198,7 +207,12 @@ impl MediaConnection {
     /// Takes all output of the library.
     fn drain(&mut self) -> Result<(), MediaError> {
         loop {
-            match self.rtc.poll_output().map_err(MediaError::connection)? {
+            let output = self.rtc.poll_output().map_err(|error| match error {
+                // Descriptions are applied elsewhere: here it is about the certificate that they name.
+                RtcError::RemoteSdp(_) => MediaError::Impostor,
+                error => MediaError::connection(error),
+            })?;
+            match output {
                 Output::Timeout(wake) => {
                     self.wake = wake;
                     return Ok(());
@@ -240,13 +254,6 @@ impl MediaConnection {
             _ => None,
         }
     }
-}
-
-/// Whether a client may be there.
-fn is_a_clients(address: SocketAddr) -> bool {
-    let ip = address.ip();
-    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    address.port() >= PORT_MIN && !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
 }
 
 #[cfg(test)]

@@ -10,15 +10,22 @@ use proptest::sample::Index;
 
 use crate::media::description::{certificate_of, data_section};
 use crate::media::offerer::Offerer;
+use crate::media::remote_addresses::ADDRESSES_MAX;
 
 fn address(port: u16) -> SocketAddr {
     ([192, 0, 2, 1], port).into()
+}
+
+/// A candidate as a device says it.
+fn candidate(ip: &str, port: u32) -> String {
+    format!("candidate:1 1 udp 2113929471 {ip} {port} typ host")
 }
 
 /// Two devices and the network between them.
 struct Network {
     browser: Offerer,
     terminal: MediaConnection,
+    addresses: RemoteAddresses,
     now: Instant,
     events: Vec<ConnectionEvent>,
 }
@@ -27,7 +34,27 @@ impl Network {
     fn new() -> Network {
         let now = Instant::now();
         let terminal = MediaConnection::new(&MediaIdentity::new().unwrap(), address(2000), now).unwrap();
-        Network { browser: Offerer::new(address(3000), now), terminal, now, events: Vec::new() }
+        let addresses = RemoteAddresses::new(address(2000).ip(), now);
+        Network { browser: Offerer::new(address(3000), now), terminal, addresses, now, events: Vec::new() }
+    }
+
+    fn answer(&mut self, offer: &str) -> Result<String, MediaError> {
+        self.terminal.answer(offer, &self.addresses, self.now)
+    }
+
+    fn add_candidate(&mut self, line: &str) {
+        self.terminal.add_candidate(line, &self.addresses, self.now).unwrap();
+    }
+
+    /// Where the terminal sends datagrams within ten seconds.
+    fn destinations(&mut self) -> BTreeSet<SocketAddr> {
+        let mut destinations = BTreeSet::new();
+        for _ in 0..1000 {
+            destinations.extend(std::iter::from_fn(|| self.terminal.next_datagram()).map(|(to, _)| to));
+            self.now += Duration::from_millis(10);
+            self.terminal.timeout(self.now).unwrap();
+        }
+        destinations
     }
 
     /// Delivers datagrams and moves time until this holds, or ten seconds have passed.
@@ -40,7 +67,7 @@ impl Network {
             }
             for (to, datagram) in std::mem::take(&mut self.browser.datagrams) {
                 if to == address(2000) {
-                    self.terminal.receive(address(3000), &datagram, self.now)?;
+                    self.terminal.receive(address(3000), &datagram, &self.addresses, self.now)?;
                 }
             }
             while let Some(event) = self.terminal.next_event() {
@@ -58,7 +85,7 @@ impl Network {
 
     fn connect(&mut self, with_camera: bool) {
         let offer = self.browser.offer(with_camera);
-        let answer = self.terminal.answer(&offer).unwrap();
+        let answer = self.answer(&offer).unwrap();
         self.browser.accept(&answer);
         assert!(self.run(|it| it.is_up() && it.browser.is_connected).unwrap());
     }
@@ -101,7 +128,7 @@ fn texts_and_bytes_come_through_a_channel_with_its_protocol() {
 fn an_answer_names_one_certificate_and_refuses_cameras() {
     let mut network = Network::new();
     let offer = network.browser.offer(true);
-    let answer = network.terminal.answer(&offer).unwrap();
+    let answer = network.answer(&offer).unwrap();
     assert!(certificate_of(&answer).is_some());
     assert!(answer.contains("m=video 0 UDP/TLS/RTP/SAVPF 0\r\n"), "{answer}");
     assert_eq!(data_section(&answer).map(|section| section.index), Some(1));
@@ -127,45 +154,78 @@ fn a_device_with_another_certificate_than_its_offers_is_not_let_in() {
     let offer = network.browser.offer(false);
     let own = network.browser.fingerprint().to_string();
     let other = MediaIdentity::new().unwrap().proof([0; 16]).fingerprint.to_string();
-    let answer = network.terminal.answer(&offer.replace(&own, &other)).unwrap();
+    let answer = network.answer(&offer.replace(&own, &other)).unwrap();
     network.browser.accept(&answer);
-    assert!(network.run(Network::is_up).is_err());
+    assert!(matches!(network.run(Network::is_up), Err(MediaError::Impostor)));
 }
 
 #[test]
 fn datagrams_go_only_where_a_client_may_be() {
     let mut network = Network::new();
     let offer = network.browser.offer(false);
-    network.terminal.answer(&offer).unwrap();
-    let line = |ip: &str, port: u32| format!("candidate:1 1 udp 2113929471 {ip} {port} typ host");
-    for (ip, port) in [("192.0.2.9", 53), ("224.0.0.1", 5000), ("255.255.255.255", 5000), ("0.0.0.0", 5000)] {
-        network.terminal.add_candidate(&line(ip, port)).unwrap();
+    network.answer(&offer).unwrap();
+    for (ip, port) in [("192.0.2.9", 53), ("224.0.0.1", 5000), ("127.0.0.1", 5000)] {
+        network.add_candidate(&candidate(ip, port));
     }
-    for bad in ["", "candidate:", "candidate:1 1 udp 1 x.local 5000 typ host", &line("192.0.2.9", 70_000)] {
-        network.terminal.add_candidate(bad).unwrap();
+    for bad in ["", "candidate:", "candidate:1 1 udp 1 x.local 5000 typ host", &candidate("192.0.2.9", 70_000)] {
+        network.add_candidate(bad);
     }
     for port in 5000..5200 {
-        network.terminal.add_candidate(&line("192.0.2.8", port)).unwrap();
+        network.add_candidate(&candidate("192.0.2.8", port));
     }
-    let mut destinations = BTreeSet::new();
-    for _ in 0..1000 {
-        destinations.extend(std::iter::from_fn(|| network.terminal.next_datagram()).map(|(to, _)| to));
-        network.now += Duration::from_millis(10);
-        network.terminal.timeout(network.now).unwrap();
-    }
+    let destinations = network.destinations();
     let tried = destinations.iter().filter(|to| to.to_string().starts_with("192.0.2.8:")).count();
-    assert!(tried > 0 && tried < REMOTE_CANDIDATES_MAX, "{destinations:?}");
+    assert!(tried > 0 && tried < ADDRESSES_MAX as usize, "{destinations:?}");
     assert!(destinations.iter().all(|to| *to == address(3000) || to.to_string().starts_with("192.0.2.8:")));
+}
+
+#[test]
+fn a_request_from_where_no_client_can_be_gets_no_answer() {
+    let mut network = Network::new();
+    network.browser = Offerer::new(address(53), network.now);
+    let offer = network.browser.offer(false);
+    let answer = network.answer(&offer).unwrap();
+    network.browser.accept(&answer);
+    let mut requests = 0;
+    for _ in 0..200 {
+        for (_, datagram) in std::mem::take(&mut network.browser.datagrams) {
+            requests += 1;
+            network.terminal.receive(address(53), &datagram, &network.addresses, network.now).unwrap();
+        }
+        network.now += Duration::from_millis(10);
+        network.browser.timeout(network.now);
+        network.terminal.timeout(network.now).unwrap();
+        assert_eq!(network.terminal.next_datagram(), None);
+    }
+    assert!(requests > 0);
+}
+
+#[test]
+fn another_connection_does_not_try_more_addresses() {
+    let mut network = Network::new();
+    let offer = network.browser.offer(false);
+    network.answer(&offer).unwrap();
+    for port in 5000..5100 {
+        network.add_candidate(&candidate("192.0.2.8", port));
+    }
+    network.terminal = MediaConnection::new(&MediaIdentity::new().unwrap(), address(2000), network.now).unwrap();
+    network.browser = network.browser.anew(network.now);
+    let offer = network.browser.offer(false);
+    network.answer(&offer).unwrap();
+    for port in 5000..5100 {
+        network.add_candidate(&candidate("192.0.2.9", port));
+    }
+    assert_eq!(network.destinations(), BTreeSet::from([address(3000)]));
 }
 
 #[test]
 fn what_is_no_offer_and_what_is_no_datagram_breaks_nothing() {
     let mut network = Network::new();
     for sdp in ["", "v=0", "v=0\r\nm=\r\n", "a=fingerprint:sha-256 00\r\n"] {
-        assert!(network.terminal.answer(sdp).is_err(), "{sdp:?}");
+        assert!(network.answer(sdp).is_err(), "{sdp:?}");
     }
     for datagram in [&b""[..], &[0], &[22; 40], &[128; 12], &[255; 2000]] {
-        network.terminal.receive(address(3000), datagram, network.now).unwrap();
+        network.terminal.receive(address(3000), datagram, &network.addresses, network.now).unwrap();
     }
     network.connect(false);
 }
@@ -195,7 +255,7 @@ proptest! {
             }
         }
         let sdp: String = lines.iter().flat_map(|line| [line.as_str(), "\r\n"]).collect();
-        let _ = network.terminal.answer(&sdp);
+        let _ = network.answer(&sdp);
         for _ in 0..3 {
             network.now += Duration::from_millis(500);
             while network.terminal.next_datagram().is_some() {}

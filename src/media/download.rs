@@ -1,13 +1,13 @@
 //! One transfer with its disk: a thread of its own writes what arrives, so that a slow disk doesn't delay the connection.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc as work;
 use std::{io, thread};
 
 use tokio::sync::mpsc;
 
+use super::receive_folder::ReceiveFolder;
 use super::signal::FileBundle;
 use super::staging::{SavedFile, Staging};
 use super::transfer::frames::{CancelReason, FileFrame};
@@ -36,6 +36,9 @@ pub(super) struct Download {
     channel: u32,
     actions: work::Sender<(u32, ReceiverAction)>,
     unwritten: Arc<AtomicU64>,
+    /// The transfer has failed: what waits for the disk is of no use.
+    has_failed: Arc<AtomicBool>,
+    is_saved: bool,
 }
 
 impl Download {
@@ -43,17 +46,21 @@ impl Download {
     pub(super) fn new(
         invitation: InvitationId,
         files: FileBundle,
-        folder: PathBuf,
+        folder: Arc<ReceiveFolder>,
         random: u64,
         news: mpsc::UnboundedSender<(InvitationId, DiskNews)>,
     ) -> Download {
         let (actions, queue) = work::channel();
         let unwritten = Arc::new(AtomicU64::new(0));
-        let (waiting, bundle) = (unwritten.clone(), files.clone());
+        let has_failed = Arc::new(AtomicBool::new(false));
+        let (waiting, failed, bundle) = (unwritten.clone(), has_failed.clone(), files.clone());
         thread::spawn(move || {
             let mut disk = Disk { folder, bundle, random, staging: None, is_broken: false };
             for (channel, action) in queue {
                 let bytes = bytes_in(&action);
+                if failed.load(Ordering::Relaxed) {
+                    disk.discard();
+                }
                 if let Some(done) = disk.carry_out(channel, action) {
                     // If the session is gone, nobody needs to know.
                     let _ = news.send((invitation.clone(), done));
@@ -63,7 +70,8 @@ impl Download {
             // The session is gone. What isn't complete is of no use.
             disk.discard();
         });
-        Download { receiver: FileReceiver::new(files), channel: 0, actions, unwritten }
+        let receiver = FileReceiver::new(files);
+        Download { receiver, channel: 0, actions, unwritten, has_failed, is_saved: false }
     }
 
     /// How the transfer stands. It is done once [`DiskNews::Saved`] has come.
@@ -73,7 +81,12 @@ impl Download {
 
     /// Whether nothing more will come of it.
     pub(super) fn is_over(&self) -> bool {
-        self.receiver.is_over()
+        self.is_saved || matches!(self.state(), TransferState::Failed(_))
+    }
+
+    /// All files are in their place.
+    pub(super) fn saved(&mut self) {
+        self.is_saved = true;
     }
 
     /// Bytes that have arrived.
@@ -129,6 +142,9 @@ impl Download {
     }
 
     fn carry_out(&mut self, actions: Vec<ReceiverAction>) {
+        if let TransferState::Failed(_) = self.state() {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
         for action in actions {
             self.unwritten.fetch_add(bytes_in(&action), Ordering::Relaxed);
             // The thread lives as long as this does.
@@ -144,7 +160,7 @@ fn bytes_in(action: &ReceiverAction) -> u64 {
 
 /// The disk's side of a transfer.
 struct Disk {
-    folder: PathBuf,
+    folder: Arc<ReceiveFolder>,
     bundle: FileBundle,
     random: u64,
     staging: Option<Staging>,
@@ -175,14 +191,14 @@ impl Disk {
 
     fn write(&mut self, action: ReceiverAction) -> io::Result<Option<Vec<SavedFile>>> {
         if self.staging.is_none() {
-            let FileBundle { count, bytes, name } = &self.bundle;
-            self.staging = Some(Staging::new(&self.folder, name, *count == 1, *bytes, self.random)?);
+            let FileBundle { count, name, .. } = &self.bundle;
+            self.staging = Some(Staging::new(&self.folder, name, *count == 1, self.bundle.room(), self.random)?);
         }
         let Some(staging) = &mut self.staging else { return Ok(None) };
         match action {
             ReceiverAction::Open(path) => staging.open(&path)?,
             ReceiverAction::Write(bytes) => staging.write(&bytes)?,
-            ReceiverAction::Close => staging.close(),
+            ReceiverAction::Close => staging.close()?,
             ReceiverAction::Finish => {
                 let saved = staging.finish()?;
                 self.staging = None;
@@ -209,7 +225,8 @@ mod tests {
     #[test]
     fn after_a_refusal_of_the_disk_nothing_is_written_and_nothing_promised() {
         let bundle = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-        let mut disk = Disk { folder: "/nowhere/at/all".into(), bundle, random: 1, staging: None, is_broken: false };
+        let folder = Arc::new(ReceiveFolder::new("/nowhere/at/all".into(), |_| Ok(1 << 40)));
+        let mut disk = Disk { folder, bundle, random: 1, staging: None, is_broken: false };
         let mut news = |action| disk.carry_out(1, action);
         assert!(matches!(news(ReceiverAction::Open(vec!["a".to_owned()])), Some(DiskNews::Failed(_))));
         assert!(news(ReceiverAction::Write(vec![0; 9])).is_none());

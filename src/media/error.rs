@@ -17,6 +17,9 @@ pub enum MediaError {
         /// The reason.
         why: io::Error,
     },
+    /// The other side has another certificate than its offer: somebody may be in between.
+    #[error("the other side has another certificate than its offer")]
+    Impostor,
     /// The other side sent what the WebRTC library refuses, or the connection broke.
     #[error("the direct connection failed: {0}")]
     Connection(String),

@@ -2,6 +2,8 @@
 //!
 //! The rules are those of the browser client (`web/src/core/text.ts`, `web/src/core/paths.ts`).
 
+use crate::core::base::characters::is_deceptive;
+
 /// Bytes of the longest name. A file system takes 255; a number may follow.
 const NAME_MAX: usize = 200;
 /// Bytes of the longest extension that a shortened name keeps.
@@ -10,13 +12,6 @@ const EXTENSION_MAX: usize = 16;
 const SEGMENTS_MAX: usize = 16;
 /// Characters of a path that are read.
 const PATH_MAX: usize = 4096;
-
-/// Bidirectional marks, embeddings, overrides and isolates; zero-width and tag characters; line separators. The two joiners
-/// that emoji and some scripts need are allowed.
-fn is_deceptive(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
 
 /// Names that Windows takes for devices, with or without an extension.
 fn is_reserved(name: &str) -> bool {

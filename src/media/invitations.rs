@@ -14,10 +14,10 @@ use super::signal::{DeviceTag, FileInvite};
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, InvitationId};
 
-/// Maximum number of invitations of one call that wait for the user. More are ignored.
+/// Maximum number of invitations of one call that wait for the user or for the node. More are ignored.
 const OPEN_MAX: usize = 8;
-/// Maximum number of invitations in all. The oldest are forgotten.
-const ALL_MAX: usize = 200;
+/// Maximum number of invitations in all. The oldest are forgotten: those that are transfers first, and of the same call.
+pub const INVITATIONS_MAX: usize = 200;
 
 /// An invitation, and who sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,20 +46,27 @@ enum State {
 pub struct FileInvitations(Vec<(FileInvitation, State)>);
 
 impl FileInvitations {
-    /// Adds an invitation. Returns false if it is known already, or too many are open in its call.
+    /// Adds an invitation. Returns false if it is known already, or too many of its call wait.
     pub fn receive(&mut self, invitation: FileInvitation) -> bool {
         let of_call = |known: &FileInvitation| known.call == invitation.call;
         let is_known =
             self.0.iter().any(|(known, _)| of_call(known) && known.invite.invitation == invitation.invite.invitation);
-        let open = self.0.iter().filter(|(known, state)| of_call(known) && *state == State::Open).count();
-        if is_known || open >= OPEN_MAX {
+        let waiting = self.0.iter().filter(|(known, state)| of_call(known) && *state != State::Accepted).count();
+        if is_known || waiting >= OPEN_MAX {
             return false;
         }
-        if self.0.len() == ALL_MAX {
-            self.0.remove(0);
+        if self.0.len() == INVITATIONS_MAX {
+            let worth = |at: &usize| (self.0[*at].1 != State::Accepted, !of_call(&self.0[*at].0));
+            let least = (0..self.0.len()).min_by_key(worth);
+            least.map(|at| self.0.remove(at));
         }
         self.0.push((invitation, State::Open));
         true
+    }
+
+    /// This invitation, if it waits for the user.
+    pub fn open_one(&self, call: &CallId, id: &InvitationId) -> Option<&FileInvitation> {
+        self.open().find(|known| known.call == *call && known.invite.invitation == *id)
     }
 
     /// The invitations that wait for the user.
@@ -174,12 +181,30 @@ mod tests {
         let mut all = FileInvitations::default();
         let accepted = (0..100).filter(|n| all.receive(invitation(*n))).count();
         assert_eq!((accepted, all.open().count()), (OPEN_MAX, OPEN_MAX));
-        for n in 0..1000 {
-            all.receive(invitation(n));
+        // Those that wait for the node count, too.
+        for n in 0..OPEN_MAX {
             all.accept(&call(), &id(n));
-            assert!(all.0.len() <= ALL_MAX);
         }
+        assert!(!all.receive(invitation(100)));
+        all.won(&call(), &id(0));
+        assert!(all.receive(invitation(100)));
         all.call_ended(&call());
         assert!(all.0.is_empty());
+    }
+
+    #[test]
+    fn many_invitations_of_one_call_push_out_no_others() {
+        let mut all = FileInvitations::default();
+        let other = FileInvitation { call: "other".parse().unwrap(), ..invitation(1) };
+        all.receive(other.clone());
+        all.receive(invitation(1));
+        for n in 2..1000 {
+            all.receive(invitation(n));
+            all.accept(&call(), &id(n));
+            all.won(&call(), &id(n));
+            assert!(all.0.len() <= INVITATIONS_MAX);
+        }
+        assert_eq!(all.open().collect::<Vec<_>>(), [&other, &invitation(1)]);
+        assert!(!all.receive(invitation(999)));
     }
 }

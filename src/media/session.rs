@@ -9,8 +9,10 @@
 //! | an offer with another certificate          | the session ends                                                  |
 //! | an offer with the number of the last one   | the same answer again: it was lost                                |
 //! | any other offer                            | apply it and answer                                               |
-//! | `restart` of a greater round               | a new connection, and `restart` of a round that is greater still  |
-//! | the connection is lost                     | the same with a round of our own, at most five times in a row     |
+//! | `restart` of a greater round               | a new connection, and `restart` of a round that is greater still, |
+//! |                                            | at most 20 times in a row; then the session ends                  |
+//! | the connection is lost                     | the same with a round of our own, at most five times in a row;    |
+//! |                                            | then the session ends                                             |
 //!
 //! Whoever gets a `restart` offers. A device that sends one expects an offer, so it gets a `restart` back, and offers itself.
 
@@ -21,8 +23,22 @@ use super::words::{Commitment, Proof, four_words};
 use crate::core::base::name::SessionId;
 use crate::core::base::time::UnixMillis;
 
-/// Attempts to connect anew without success, after which the session waits for the other device.
+/// Attempts to connect anew without success, after which the session ends.
 const REBUILDS_MAX: u32 = 5;
+
+/// Requests for a new connection without success, after which the session ends.
+const RESTARTS_MAX: u32 = 20;
+
+/// What to do with a request for a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RestartVerdict {
+    /// Nothing: it is an old one.
+    Ignore,
+    /// Ask the other device to offer the connection of this round.
+    Begin(u64),
+    /// End the session: this leads nowhere.
+    GiveUp,
+}
 
 /// What to do with an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +65,9 @@ pub struct MediaSession {
     round: u64,
     /// The number of the last offer, and its answer.
     last: Option<(Option<u64>, String)>,
+    /// Since it was connected: how often we have asked for a new connection, and how often the other device has.
     rebuilds: u32,
+    restarts: u32,
 }
 
 impl MediaSession {
@@ -63,6 +81,7 @@ impl MediaSession {
             round: 0,
             last: None,
             rebuilds: 0,
+            restarts: 0,
         }
     }
 
@@ -113,11 +132,16 @@ impl MediaSession {
         self.remote.is_some()
     }
 
-    /// The other device asks for a new connection. Returns the round in which we ask it to offer one, unless the request is
-    /// an old one.
-    pub(super) fn restarted(&mut self, round: u64) -> Option<u64> {
-        (round > self.round).then_some(())?;
-        self.begin_round(round + 1)
+    /// The other device asks for a new connection.
+    pub(super) fn restarted(&mut self, round: u64) -> RestartVerdict {
+        if round <= self.round {
+            return RestartVerdict::Ignore;
+        }
+        self.restarts += 1;
+        if self.restarts > RESTARTS_MAX {
+            return RestartVerdict::GiveUp;
+        }
+        self.begin_round(round + 1).map_or(RestartVerdict::Ignore, RestartVerdict::Begin)
     }
 
     /// The connection is lost. Returns the round in which we ask for a new one, unless that has been tried often enough.
@@ -130,6 +154,7 @@ impl MediaSession {
     /// The connection is up.
     pub(super) fn connected(&mut self) {
         self.rebuilds = 0;
+        self.restarts = 0;
     }
 
     fn begin_round(&mut self, round: u64) -> Option<u64> {

@@ -1,13 +1,13 @@
-//! What a running session is told, and what it tells.
+//! The commands that a running session takes, and the events that it reports.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::identity::MediaIdentity;
-use super::signal::{Answer, FileBundle, Signal};
+use super::receive_folder::ReceiveFolder;
+use super::signal::{FileBundle, OwnSignal, Signal};
 use super::staging::SavedFile;
 use super::transfer::frames::CancelReason;
 use crate::core::base::name::{InvitationId, SessionId};
@@ -21,12 +21,12 @@ pub struct SessionSettings {
     /// The address of this machine that the other side reaches.
     pub address: IpAddr,
     /// Where received files go.
-    pub folder: PathBuf,
+    pub folder: Arc<ReceiveFolder>,
     /// The wall clock.
     pub now: fn() -> UnixMillis,
 }
 
-/// What a session is told.
+/// A command to a session.
 #[derive(Debug)]
 pub enum SessionCommand {
     /// The other device said this.
@@ -38,22 +38,20 @@ pub enum SessionCommand {
         /// What was announced.
         files: FileBundle,
     },
-    /// A transfer ends.
+    /// End a transfer.
     Cancel {
         /// Its invitation.
         invitation: InvitationId,
         /// Why.
         reason: CancelReason,
     },
-    /// The session ends.
-    End,
 }
 
-/// What a session tells.
+/// An event of a session.
 #[derive(Debug)]
 pub enum SessionEvent {
     /// Post this to the other device.
-    Say(Answer),
+    Say(OwnSignal),
     /// The words to compare by voice.
     Words([&'static str; 4]),
     /// The connection is up, for the first time or again.
@@ -88,13 +86,15 @@ pub enum SessionEvent {
 /// Why a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionOver {
-    /// It was told to end.
-    Told,
+    /// Its client has dropped its commands.
+    Closed,
     /// The other device has ended it.
     Remote,
+    /// It was asked for a new connection often enough, and none came about.
+    Unreachable,
     /// Somebody else's certificate was offered: somebody may be in between.
     Impostor,
-    /// It has ended without a word, by an error of the program.
+    /// Its task has died.
     Broken,
 }
 
@@ -103,6 +103,6 @@ pub enum SessionOver {
 pub struct SessionHandle {
     /// Its id.
     pub id: SessionId,
-    /// What it is told. If this is dropped, the session ends.
+    /// Its commands. If this is dropped, the session carries out those that wait, and ends.
     pub commands: mpsc::Sender<SessionCommand>,
 }

@@ -1,75 +1,89 @@
 //! A session with its socket: the loop that joins the agreement, the connection and the transfers.
 //!
-//! Whoever starts it passes on what the other device says, and posts what the session says. One UDP socket serves all
-//! connections of the session, one after the other.
+//! The client passes on what the other device says, and posts what the session says. One UDP socket serves all connections
+//! of the session, one after the other.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use str0m::channel::ChannelId;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::connection::{ConnectionEvent, MediaConnection};
 use super::description::data_section;
-use super::download::{DiskNews, Download};
+use super::download::DiskNews;
 use super::error::MediaError;
-use super::session::{MediaSession, OfferVerdict};
+use super::remote_addresses::RemoteAddresses;
+use super::session::{MediaSession, OfferVerdict, RestartVerdict};
 use super::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
-use super::signal::{Answer, ConnectionOffer, FileBundle, Signal};
-use super::transfer::frames::{CancelReason, FileFrame};
-use super::transfer::receiver::TransferState;
+use super::signal::{ConnectionOffer, OwnSignal, Signal};
+use super::transfer::frames::FileFrame;
+use super::transfers::{ChannelAction, Transfers};
 use crate::core::base::name::InvitationId;
 
-/// How long a connection may take, the first time and again.
-const CONNECT: Duration = Duration::from_secs(15);
+const PATIENCE: Patience = Patience { connection: Duration::from_secs(15), channels: Duration::from_secs(15) };
 /// The longest sleep of the loop.
 const SLEEP: Duration = Duration::from_secs(1);
 /// Candidates that may arrive before the offer that they belong to.
 const EARLY_MAX: usize = 64;
 const COMMANDS: usize = 64;
-/// Transfers at once, each with a thread. The first to be over makes room for another.
-const TRANSFERS_MAX: usize = 16;
 /// The longest datagram that WebRTC sends.
 const DATAGRAM: usize = 2000;
-/// The channel that opens a connection and carries nothing, and what file channels are called.
-const CONTROL: &str = "control";
-const FILES: &str = "files:";
-const FILES_PROTOCOL: &str = "sidecall-files";
 
-/// Starts a session: binds its socket, and waits for the other device's offer.
+/// How long a session waits for the other device.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For a connection, the first time and again.
+    connection: Duration,
+    /// For the channels of its files, once there is a connection.
+    channels: Duration,
+}
+
+/// Starts a session: binds its socket, and waits for the other device's offer. `addresses` are those of its call.
 ///
 /// # Errors
 /// If the socket can't be bound.
 pub async fn start(
     session: MediaSession,
     settings: SessionSettings,
+    addresses: Arc<RemoteAddresses>,
+) -> Result<(SessionHandle, mpsc::UnboundedReceiver<SessionEvent>), MediaError> {
+    start_with(session, settings, addresses, PATIENCE).await
+}
+
+async fn start_with(
+    session: MediaSession,
+    settings: SessionSettings,
+    addresses: Arc<RemoteAddresses>,
+    patience: Patience,
 ) -> Result<(SessionHandle, mpsc::UnboundedReceiver<SessionEvent>), MediaError> {
     let address = settings.address;
     let refused = |why| MediaError::Socket { address, why };
     let socket = UdpSocket::bind((address, 0)).await.map_err(refused)?;
     let local = socket.local_addr().map_err(refused)?;
-    let (commands, told) = mpsc::channel(COMMANDS);
-    let (events, tells) = mpsc::unbounded_channel();
-    let (disk, written) = mpsc::unbounded_channel();
+    let (commands, command_receiver) = mpsc::channel(COMMANDS);
+    let (events, event_receiver) = mpsc::unbounded_channel();
+    let (disk, disk_news) = mpsc::unbounded_channel();
     let handle = SessionHandle { id: session.id().clone(), commands };
+    let transfers = Transfers::new(settings.folder.clone(), disk, events.clone());
     let task = SessionTask {
         session,
         settings,
         socket,
         local,
         connection: None,
+        addresses,
         early: Vec::new(),
-        give_up: Some(Instant::now() + CONNECT),
-        downloads: HashMap::new(),
-        channels: HashMap::new(),
-        disk,
+        patience,
+        give_up: Some(Instant::now() + patience.connection),
+        transfers,
         events,
         has_words: false,
+        over: None,
     };
-    tokio::spawn(task.run(told, written));
-    Ok((handle, tells))
+    tokio::spawn(task.run(command_receiver, disk_news));
+    Ok((handle, event_receiver))
 }
 
 struct SessionTask {
@@ -79,40 +93,53 @@ struct SessionTask {
     local: SocketAddr,
     /// Made by the first offer of its round.
     connection: Option<MediaConnection>,
+    addresses: Arc<RemoteAddresses>,
     early: Vec<String>,
+    patience: Patience,
     /// When a connection that isn't up counts as lost.
     give_up: Option<Instant>,
-    downloads: HashMap<InvitationId, Download>,
-    channels: HashMap<ChannelId, InvitationId>,
-    disk: mpsc::UnboundedSender<(InvitationId, DiskNews)>,
+    transfers: Transfers,
     events: mpsc::UnboundedSender<SessionEvent>,
     has_words: bool,
+    /// Why the session must end now.
+    over: Option<SessionOver>,
 }
 
 impl SessionTask {
     async fn run(
         mut self,
-        mut told: mpsc::Receiver<SessionCommand>,
-        mut written: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>,
+        mut commands: mpsc::Receiver<SessionCommand>,
+        mut disk_news: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>,
     ) {
         let mut datagram = [0; DATAGRAM];
         let over = loop {
             let wake = self.wake();
             tokio::select! {
-                command = told.recv() => match command {
-                    Some(command) => if let Some(over) = self.command(command) { break over },
-                    None => break SessionOver::Told,
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => self.over = Some(SessionOver::Closed),
                 },
-                Some((invitation, news)) = written.recv() => self.disk_news(invitation, news),
+                Some((invitation, news)) = disk_news.recv() => {
+                    let action = self.transfers.disk_news(invitation, news);
+                    self.carry_out(action);
+                }
                 // An error tells of a datagram that was refused somewhere. ICE notices by itself.
                 Ok((length, from)) = self.socket.recv_from(&mut datagram) => {
-                    self.change(|connection| connection.receive(from, &datagram[..length], Instant::now()));
+                    let addresses = self.addresses.clone();
+                    self.change(|it| it.receive(from, &datagram[..length], &addresses, Instant::now()));
                 }
                 () = tokio::time::sleep_until(wake.into()) => self.timeout(),
             }
-            self.pump().await;
+            if self.over.is_none() {
+                self.pump().await;
+            }
+            if let Some(over) = self.over {
+                break over;
+            }
         };
-        self.end(over).await;
+        // Nothing is accepted any more while the disk is waited for.
+        drop(commands);
+        self.end(over, disk_news).await;
     }
 
     fn tell(&self, event: SessionEvent) {
@@ -133,91 +160,92 @@ impl SessionTask {
         if self.give_up.is_some_and(|at| at <= now) {
             self.lost();
         }
+        self.transfers.timeout(now);
     }
 
     /// Changes the connection. If it breaks, it is lost.
     fn change(&mut self, change: impl FnOnce(&mut MediaConnection) -> Result<(), MediaError>) {
-        let Some(connection) = &mut self.connection else { return };
-        if let Err(error) = change(connection) {
-            tracing::debug!(%error, session = %self.session.id(), "the connection is broken");
-            self.lost();
+        if let Some(connection) = &mut self.connection {
+            let changed = change(connection);
+            self.check(changed);
         }
     }
 
-    /// Asks the other device for a new connection, unless that has been tried often enough.
+    fn check(&mut self, changed: Result<(), MediaError>) {
+        let Err(error) = changed else { return };
+        tracing::debug!(%error, session = %self.session.id(), "the connection is broken");
+        match error {
+            MediaError::Impostor => self.over = Some(SessionOver::Impostor),
+            _ => self.lost(),
+        }
+    }
+
+    /// Asks the other device for a new connection. If that has been tried often enough, the session ends.
     fn lost(&mut self) {
-        let round = self.session.lost((self.settings.now)());
-        self.begin_round(round);
-        self.tell(SessionEvent::Interrupted);
+        if self.over.is_some() {
+            return;
+        }
+        match self.session.lost((self.settings.now)()) {
+            Some(round) => {
+                self.begin_round(round);
+                self.tell(SessionEvent::Interrupted);
+            }
+            None => self.over = Some(SessionOver::Unreachable),
+        }
     }
 
     /// Drops the connection, and waits for the offer of this round.
-    fn begin_round(&mut self, round: Option<u64>) {
+    fn begin_round(&mut self, round: u64) {
         self.connection = None;
         self.early.clear();
-        self.channels.clear();
-        self.downloads.values_mut().for_each(Download::closed);
-        self.give_up = round.map(|_| Instant::now() + CONNECT);
-        if let Some(round) = round {
-            self.tell(SessionEvent::Say(Answer::Restart { session: self.session.id().clone(), round }));
-        }
+        self.transfers.cut();
+        self.give_up = Some(Instant::now() + self.patience.connection);
+        self.tell(SessionEvent::Say(OwnSignal::Restart { session: self.session.id().clone(), round }));
     }
 
-    fn command(&mut self, command: SessionCommand) -> Option<SessionOver> {
+    fn command(&mut self, command: SessionCommand) {
         match command {
-            SessionCommand::Signal(signal) => return self.signal(signal),
-            SessionCommand::Expect { invitation, files } => {
-                self.expect(invitation, files);
-            }
-            SessionCommand::Cancel { invitation, reason } => self.download(&invitation, |it| it.cancel(reason)),
-            SessionCommand::End => return Some(SessionOver::Told),
+            SessionCommand::Signal(signal) => self.signal(signal),
+            SessionCommand::Expect { invitation, files } => self.transfers.expect(invitation, files),
+            SessionCommand::Cancel { invitation, reason } => self.transfers.cancel(&invitation, reason),
         }
-        None
     }
 
-    fn expect(&mut self, invitation: InvitationId, files: FileBundle) {
-        if self.downloads.len() >= TRANSFERS_MAX {
-            let over = self.downloads.iter().find(|(_, download)| download.is_over()).map(|(id, _)| id.clone());
-            match over {
-                Some(over) => drop(self.downloads.remove(&over)),
-                None => return self.tell(SessionEvent::Failed { invitation, reason: CancelReason::Limit }),
-            }
-        }
-        let (folder, disk) = (self.settings.folder.clone(), self.disk.clone());
-        let download = Download::new(invitation.clone(), files, folder, rand::random(), disk);
-        self.downloads.insert(invitation, download);
-    }
-
-    fn signal(&mut self, signal: Signal) -> Option<SessionOver> {
+    fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Offer(offer) if offer.session == *self.session.id() => match self.session.offer(&offer) {
                 OfferVerdict::Ignore => {}
                 OfferVerdict::Apply => self.apply(&offer),
                 OfferVerdict::Repeat(sdp) => self.say_answer(offer.number, sdp),
-                OfferVerdict::Impostor => return Some(SessionOver::Impostor),
+                OfferVerdict::Impostor => self.over = Some(SessionOver::Impostor),
             },
             Signal::Candidates { session, round, candidates }
                 if session == *self.session.id() && round == self.session.round() =>
             {
-                for candidate in candidates {
-                    if self.connection.is_some() {
-                        self.change(|connection| connection.add_candidate(&candidate));
-                    } else if self.early.len() < EARLY_MAX {
-                        self.early.push(candidate);
-                    }
-                }
+                candidates.into_iter().for_each(|candidate| self.add_candidate(candidate));
             }
             Signal::Restart { session, round } if session == *self.session.id() => {
-                if let Some(round) = self.session.restarted(round) {
-                    self.begin_round(Some(round));
+                match self.session.restarted(round) {
+                    RestartVerdict::Ignore => {}
+                    RestartVerdict::Begin(round) => self.begin_round(round),
+                    RestartVerdict::GiveUp => self.over = Some(SessionOver::Unreachable),
                 }
             }
             Signal::Bye { session: Some(session), .. } if session == *self.session.id() => {
-                return Some(SessionOver::Remote);
+                self.over = Some(SessionOver::Remote);
             }
             _ => {}
         }
-        None
+    }
+
+    /// Tries an address of the other side, as soon as there is a connection.
+    fn add_candidate(&mut self, candidate: String) {
+        if let Some(connection) = &mut self.connection {
+            let added = connection.add_candidate(&candidate, &self.addresses, Instant::now());
+            self.check(added);
+        } else if self.early.len() < EARLY_MAX {
+            self.early.push(candidate);
+        }
     }
 
     /// Answers an offer. One without data channels is ignored: there is nothing to receive.
@@ -230,12 +258,9 @@ impl SessionTask {
                 // The description has it, too. But if its section is the one of a camera, which is refused, browsers skip it.
                 let (session, round) = (self.session.id().clone(), self.session.round());
                 let section = (section.mid, section.index);
-                self.tell(SessionEvent::Say(Answer::Candidate { session, round, candidate, section }));
+                self.tell(SessionEvent::Say(OwnSignal::Candidate { session, round, candidate, section }));
             }
-            Err(error) => {
-                tracing::debug!(%error, session = %self.session.id(), "an offer can't be answered");
-                self.lost();
-            }
+            Err(error) => self.check(Err(error)),
         }
         if let Some(words) = self.session.words().filter(|_| !self.has_words) {
             self.has_words = true;
@@ -251,9 +276,9 @@ impl SessionTask {
             None => MediaConnection::new(&self.settings.identity, self.local, now)?,
         };
         connection.timeout(now)?;
-        let answer = connection.answer(sdp)?;
+        let answer = connection.answer(sdp, &self.addresses, now)?;
         for candidate in self.early.drain(..) {
-            connection.add_candidate(&candidate)?;
+            connection.add_candidate(&candidate, &self.addresses, now)?;
         }
         let candidate = connection.candidate().to_owned();
         self.connection = Some(connection);
@@ -262,7 +287,7 @@ impl SessionTask {
 
     fn say_answer(&self, number: Option<u64>, sdp: String) {
         let (session, round) = (self.session.id().clone(), self.session.round());
-        self.tell(SessionEvent::Say(Answer::Description { session, round, number, sdp }));
+        self.tell(SessionEvent::Say(OwnSignal::Description { session, round, number, sdp }));
     }
 
     /// Sends what the connection wants sent, and follows what has happened on it.
@@ -284,88 +309,42 @@ impl SessionTask {
             ConnectionEvent::Up => {
                 self.session.connected();
                 self.give_up = None;
+                self.transfers.connected(Instant::now() + self.patience.channels);
                 self.tell(SessionEvent::Connected);
             }
             ConnectionEvent::Down => {
-                self.give_up = Some(Instant::now() + CONNECT);
+                self.give_up = Some(Instant::now() + self.patience.connection);
+                self.transfers.disconnected();
                 self.tell(SessionEvent::Interrupted);
             }
             ConnectionEvent::Gone => self.lost(),
-            ConnectionEvent::Opened { channel, label, protocol } => self.opened(channel, &label, &protocol),
-            ConnectionEvent::Text { channel, text } => {
-                if let Some(invitation) = self.channels.get(&channel).cloned() {
-                    self.download(&invitation, |download| download.frame(&text));
-                }
+            ConnectionEvent::Opened { channel, label, protocol } => {
+                let action = self.transfers.opened(channel, &label, &protocol);
+                self.carry_out(action);
             }
-            ConnectionEvent::Bytes { channel, bytes } => {
-                if let Some(invitation) = self.channels.get(&channel).cloned() {
-                    self.download(&invitation, |download| download.bytes(bytes));
-                }
-            }
-            ConnectionEvent::Closed { channel } => {
-                if let Some(invitation) = self.channels.remove(&channel) {
-                    self.download(&invitation, Download::closed);
-                }
-            }
+            ConnectionEvent::Text { channel, text } => self.transfers.text(channel, &text),
+            ConnectionEvent::Bytes { channel, bytes } => self.transfers.bytes(channel, bytes),
+            ConnectionEvent::Closed { channel } => self.transfers.closed(channel),
         }
     }
 
-    /// Takes a channel for files that are expected. Any other one is closed.
-    fn opened(&mut self, channel: ChannelId, label: &str, protocol: &str) {
-        let invitation = label.strip_prefix(FILES).filter(|_| protocol == FILES_PROTOCOL);
-        let invitation = invitation.and_then(|id| id.parse::<InvitationId>().ok());
-        match invitation.filter(|id| self.downloads.contains_key(id)) {
-            Some(invitation) => {
-                // A second channel takes the place of the first.
-                self.channels.retain(|_, other| *other != invitation);
-                self.channels.insert(channel, invitation.clone());
-                self.download(&invitation, Download::opened);
+    fn carry_out(&mut self, action: Option<ChannelAction>) {
+        match action {
+            Some(ChannelAction::Send(channel, frame)) => {
+                self.change(|connection| connection.send(channel, &frame.text()).map(drop));
             }
-            None if label == CONTROL => {}
-            None => self.change(|connection| connection.close_channel(channel)),
+            Some(ChannelAction::Refuse(channel, reason)) => self.change(|connection| {
+                connection.send(channel, &FileFrame::Cancel(reason).text())?;
+                connection.close_channel(channel)
+            }),
+            Some(ChannelAction::Close(channel)) => self.change(|connection| connection.close_channel(channel)),
+            None => {}
         }
     }
 
-    /// Changes a transfer, and tells if that has ended it.
-    fn download(&mut self, invitation: &InvitationId, change: impl FnOnce(&mut Download)) {
-        let Some(download) = self.downloads.get_mut(invitation) else { return };
-        let before = download.state();
-        change(download);
-        match download.state() {
-            TransferState::Failed(reason) if before != download.state() => {
-                self.tell(SessionEvent::Failed { invitation: invitation.clone(), reason });
-            }
-            _ => {}
-        }
-    }
-
-    fn disk_news(&mut self, invitation: InvitationId, news: DiskNews) {
-        match news {
-            DiskNews::Frame { channel, frame } => {
-                let Some(download) = self.downloads.get(&invitation) else { return };
-                let (is_current, received) = (download.channel() == channel, download.received());
-                let open = self.channels.iter().find(|(_, other)| **other == invitation).map(|(channel, _)| *channel);
-                if let Some(open) = open.filter(|_| is_current) {
-                    self.change(|connection| connection.send(open, &frame.text()).map(drop));
-                }
-                if let FileFrame::Have { .. } = frame {
-                    self.tell(SessionEvent::Progress { invitation, received });
-                }
-            }
-            DiskNews::Saved(files) => self.tell(SessionEvent::Saved { invitation, files }),
-            DiskNews::Failed(error) => {
-                tracing::warn!(%error, %invitation, "received files can't be written");
-                self.download(&invitation, Download::disk_failed);
-            }
-        }
-    }
-
-    async fn end(mut self, over: SessionOver) {
-        for invitation in self.downloads.keys().cloned().collect::<Vec<_>>() {
-            self.download(&invitation, |download| download.cancel(CancelReason::Gone));
-        }
+    async fn end(mut self, over: SessionOver, disk_news: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>) {
         if over != SessionOver::Remote {
-            self.tell(SessionEvent::Say(Answer::Bye(self.session.id().clone())));
+            self.tell(SessionEvent::Say(OwnSignal::Bye(self.session.id().clone())));
         }
         if let Some(mut connection) = self.connection.take() {
             // It may be broken already.
@@ -374,7 +353,10 @@ impl SessionTask {
                 let _ = self.socket.send_to(&datagram, to).await;
             }
         }
-        self.tell(SessionEvent::Over(over));
+        let SessionTask { transfers, events, .. } = self;
+        transfers.end(disk_news).await;
+        // If nobody listens, nobody waits for it.
+        let _ = events.send(SessionEvent::Over(over));
     }
 }
 

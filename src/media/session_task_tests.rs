@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use str0m::channel::ChannelId;
 use tokio::time::timeout;
 
 use crate::contract::Role;
@@ -14,10 +15,18 @@ use crate::media::description::certificate_of;
 use crate::media::digits::HexBytes;
 use crate::media::identity::MediaIdentity;
 use crate::media::offerer::Offerer;
-use crate::media::signal::FileInvite;
+use crate::media::receive_folder::ReceiveFolder;
+use crate::media::signal::{FileBundle, FileInvite};
+use crate::media::transfer::frames::CancelReason;
+use crate::media::transfers::TRANSFERS_MAX;
 use crate::media::words::{Nonce, Proof, four_words};
 
+#[path = "session_rounds_tests.rs"]
+mod rounds;
+
 const WITHIN: Duration = Duration::from_secs(20);
+/// What the sender of a transfer that the receiver does not know is told.
+const GONE: &str = r#"{"cancel":"gone"}"#;
 
 /// The inviting device with its socket, and the session that it invited to.
 struct Call {
@@ -26,6 +35,7 @@ struct Call {
     part: Proof,
     own: Proof,
     handle: SessionHandle,
+    addresses: Arc<RemoteAddresses>,
     events: mpsc::UnboundedReceiver<SessionEvent>,
     told: Vec<SessionEvent>,
     folder: tempfile::TempDir,
@@ -33,6 +43,10 @@ struct Call {
 
 impl Call {
     async fn new() -> Call {
+        Call::with(PATIENCE).await
+    }
+
+    async fn with(patience: Patience) -> Call {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let browser = Offerer::new(socket.local_addr().unwrap(), Instant::now());
         let part = Proof { nonce: Nonce::parse(&"a".repeat(32)).unwrap(), fingerprint: browser.fingerprint() };
@@ -42,7 +56,7 @@ impl Call {
         let settings = SessionSettings {
             identity,
             address: [127, 0, 0, 1].into(),
-            folder: folder.path().to_owned(),
+            folder: Arc::new(ReceiveFolder::new(folder.path().to_owned(), |_| Ok(1 << 40))),
             now: || UnixMillis(1_795_345_005_000),
         };
         let invite = FileInvite {
@@ -53,8 +67,9 @@ impl Call {
             files: FileBundle { count: 1, bytes: 0, name: "x".to_owned() },
         };
         let session = MediaSession::new(&invite, own);
-        let (handle, events) = start(session, settings).await.unwrap();
-        Call { browser, socket, part, own, handle, events, told: Vec::new(), folder }
+        let addresses = Arc::new(RemoteAddresses::new(settings.address, Instant::now()));
+        let (handle, events) = start_with(session, settings, addresses.clone(), patience).await.unwrap();
+        Call { browser, socket, part, own, handle, addresses, events, told: Vec::new(), folder }
     }
 
     async fn tell(&self, command: SessionCommand) {
@@ -63,6 +78,8 @@ impl Call {
 
     async fn offer(&mut self, round: u64) {
         let sdp = self.browser.offer(false);
+        // An offer is the inviting device's, whoever connects with it.
+        let sdp = sdp.replace(&self.browser.fingerprint().to_string(), &self.part.fingerprint.to_string());
         let offer =
             ConnectionOffer { session: session_id(), round, sdp, nonce: Some(self.part.nonce), number: Some(1) };
         self.tell(SessionCommand::Signal(Signal::Offer(offer))).await;
@@ -83,7 +100,7 @@ impl Call {
                     self.browser.sleep(Instant::now()).clamp(Duration::from_millis(1), Duration::from_millis(20));
                 tokio::select! {
                     Some(event) = self.events.recv() => {
-                        if let SessionEvent::Say(Answer::Description { sdp, .. }) = &event {
+                        if let SessionEvent::Say(OwnSignal::Description { sdp, .. }) = &event {
                             self.browser.accept(sdp);
                         }
                         self.told.push(event);
@@ -101,6 +118,15 @@ impl Call {
     async fn connect(&mut self) {
         self.offer(0).await;
         self.until(|call| call.browser.is_connected.then_some(())).await;
+    }
+
+    /// Follows the session to its end.
+    async fn over(&mut self) -> SessionOver {
+        let over = |call: &mut Call| match call.told.last() {
+            Some(SessionEvent::Over(over)) => Some(*over),
+            _ => None,
+        };
+        self.until(over).await
     }
 
     /// Offers these files, opens their channel, and sends them.
@@ -134,6 +160,16 @@ fn invitation() -> InvitationId {
 
 fn session_id() -> SessionId {
     "s".parse().unwrap()
+}
+
+/// One file of nine bytes.
+fn one_file() -> FileBundle {
+    FileBundle { count: 1, bytes: 9, name: "a".to_owned() }
+}
+
+/// Whether a transfer has failed because the other side left.
+fn is_gone(event: &SessionEvent) -> bool {
+    matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. })
 }
 
 fn is_empty(folder: &Path) -> bool {
@@ -175,9 +211,12 @@ async fn the_answer_is_ours_and_says_how_we_are_reached() {
         SessionEvent::Say(answer) => Some(answer.clone()),
         _ => None,
     };
-    let said: Vec<Answer> = call.told.iter().filter_map(said).collect();
-    let [Answer::Description { sdp, round: 0, number: Some(1), .. }, Answer::Candidate { candidate, section, .. }, ..] =
-        said.as_slice()
+    let said: Vec<OwnSignal> = call.told.iter().filter_map(said).collect();
+    let [
+        OwnSignal::Description { sdp, round: 0, number: Some(1), .. },
+        OwnSignal::Candidate { candidate, section, .. },
+        ..,
+    ] = said.as_slice()
     else {
         panic!("{said:?}")
     };
@@ -191,39 +230,34 @@ async fn an_impostors_offer_ends_the_session() {
     let mut call = Call::new().await;
     call.part.nonce = Nonce::parse(&"b".repeat(32)).unwrap();
     call.offer(0).await;
-    let over = |call: &mut Call| match call.told.last() {
-        Some(SessionEvent::Over(over)) => Some(*over),
-        _ => None,
-    };
-    assert_eq!(call.until(over).await, SessionOver::Impostor);
-    assert!(call.told.iter().any(|event| matches!(event, SessionEvent::Say(Answer::Bye(_)))));
+    assert_eq!(call.over().await, SessionOver::Impostor);
+    assert!(call.told.iter().any(|event| matches!(event, SessionEvent::Say(OwnSignal::Bye(_)))));
 }
 
 #[tokio::test]
 async fn a_transfer_that_is_cut_off_leaves_nothing() {
     let mut call = Call::new().await;
     call.connect().await;
-    let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-    call.tell(SessionCommand::Expect { invitation: invitation(), files }).await;
+    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
     let channel = call.browser.open("files:i", "sidecall-files");
     call.until(|call| call.browser.channels.contains(&channel).then_some(())).await;
     call.put(channel, false, FileFrame::File { file: 0, path: "a".to_owned(), size: 9 }.text().as_bytes()).await;
     call.put(channel, true, b"1234").await;
     call.until(|call| (!is_empty(call.folder.path())).then_some(())).await;
     call.tell(SessionCommand::Signal(Signal::Bye { session: Some(session_id()), invitation: None })).await;
-    let over =
-        |call: &mut Call| matches!(call.told.last(), Some(SessionEvent::Over(SessionOver::Remote))).then_some(());
-    call.until(over).await;
-    let failed = |event: &SessionEvent| matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. });
-    assert!(call.told.iter().any(failed), "{:?}", call.told);
-    call.until(|call| is_empty(call.folder.path()).then_some(())).await;
+    assert_eq!(call.over().await, SessionOver::Remote);
+    assert!(call.told.iter().any(is_gone), "{:?}", call.told);
+    assert!(is_empty(call.folder.path()));
 }
 
 #[tokio::test]
 async fn a_channel_that_nobody_expects_is_closed() {
     let mut call = Call::new().await;
     call.connect().await;
-    for (label, protocol) in [("files:other", "sidecall-files"), ("files:i", ""), ("chat", "")] {
+    let other = call.browser.open("files:other", "sidecall-files");
+    call.until(|call| call.browser.closed.contains(&other).then_some(())).await;
+    assert_eq!(call.browser.texts, [GONE]);
+    for (label, protocol) in [("files:i", ""), ("chat", "")] {
         let channel = call.browser.open(label, protocol);
         call.until(|call| call.browser.closed.contains(&channel).then_some(())).await;
     }
@@ -237,7 +271,7 @@ async fn a_device_that_starts_anew_is_asked_for_an_offer_and_connects_again() {
     call.tell(SessionCommand::Signal(Signal::Restart { session: session_id(), round: 7 })).await;
     let asked = |call: &mut Call| {
         call.told.iter().find_map(|event| match event {
-            SessionEvent::Say(Answer::Restart { round, .. }) => Some(*round),
+            SessionEvent::Say(OwnSignal::Restart { round, .. }) => Some(*round),
             _ => None,
         })
     };
@@ -246,6 +280,30 @@ async fn a_device_that_starts_anew_is_asked_for_an_offer_and_connects_again() {
     call.browser = call.browser.anew(Instant::now());
     call.offer(8).await;
     call.until(|call| call.browser.is_connected.then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_device_that_cannot_be_reached_ends_the_session_and_its_transfers() {
+    let mut call = Call::with(Patience { connection: Duration::from_millis(50), ..PATIENCE }).await;
+    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
+    assert_eq!(call.over().await, SessionOver::Unreachable);
+    let count = |of: fn(&SessionEvent) -> bool| call.told.iter().filter(|event| of(event)).count();
+    assert_eq!(count(|event| matches!(event, SessionEvent::Say(OwnSignal::Restart { .. }))), 5);
+    // Each time something is tried, and only then.
+    assert_eq!(count(|event| matches!(event, SessionEvent::Interrupted)), 5);
+    assert_eq!(count(is_gone), 1);
+    assert_eq!(count(|event| matches!(event, SessionEvent::Say(OwnSignal::Bye(_)))), 1);
+}
+
+#[tokio::test]
+async fn a_sender_that_opens_no_channel_is_given_up_and_told_if_it_opens_one_later() {
+    let mut call = Call::with(Patience { channels: Duration::from_millis(200), ..PATIENCE }).await;
+    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
+    call.connect().await;
+    call.until(|call| call.told.iter().any(is_gone).then_some(())).await;
+    let late = call.browser.open("files:i", "sidecall-files");
+    call.until(|call| call.browser.closed.contains(&late).then_some(())).await;
+    assert_eq!(call.browser.texts, [GONE]);
 }
 
 /// A frame that announces the only file.
@@ -261,8 +319,7 @@ fn ended(content: &[u8]) -> String {
 async fn a_transfer_goes_on_where_its_channel_was_cut() {
     let mut call = Call::new().await;
     call.connect().await;
-    let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-    call.tell(SessionCommand::Expect { invitation: invitation(), files }).await;
+    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
     let first = call.browser.open("files:i", "sidecall-files");
     call.until(|call| call.browser.channels.contains(&first).then_some(())).await;
     call.put(first, false, announced(9).as_bytes()).await;
@@ -312,8 +369,8 @@ async fn a_hostile_sender_leaves_nothing_in_the_folder() {
 async fn a_device_that_begins_more_and_more_transfers_is_stopped() {
     let mut call = Call::new().await;
     for n in 0..=TRANSFERS_MAX {
-        let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-        call.tell(SessionCommand::Expect { invitation: format!("i{n}").parse().unwrap(), files }).await;
+        let invitation = format!("i{n}").parse().unwrap();
+        call.tell(SessionCommand::Expect { invitation, files: one_file() }).await;
     }
     let last: InvitationId = format!("i{TRANSFERS_MAX}").parse().unwrap();
     let refused = |event: &SessionEvent| match event {
@@ -324,11 +381,8 @@ async fn a_device_that_begins_more_and_more_transfers_is_stopped() {
     // One that is over makes room.
     let invitation: InvitationId = "i0".parse().unwrap();
     call.tell(SessionCommand::Cancel { invitation, reason: CancelReason::User }).await;
-    let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
-    call.tell(SessionCommand::Expect { invitation: last, files }).await;
-    call.tell(SessionCommand::End).await;
-    let over = |event: &SessionEvent| matches!(event, SessionEvent::Over(_));
-    call.until(|call| call.told.iter().any(over).then_some(())).await;
-    let gone = |event: &&SessionEvent| matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. });
-    assert_eq!(call.told.iter().filter(gone).count(), TRANSFERS_MAX);
+    call.tell(SessionCommand::Expect { invitation: last, files: one_file() }).await;
+    call.handle.commands = mpsc::channel(1).0;
+    assert_eq!(call.over().await, SessionOver::Closed);
+    assert_eq!(call.told.iter().filter(|event| is_gone(event)).count(), TRANSFERS_MAX);
 }

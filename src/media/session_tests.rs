@@ -81,14 +81,25 @@ fn a_device_that_asks_for_a_new_connection_is_asked_to_offer_it() {
     let mut session = session();
     session.offer(&offer(Some("a"), "AB", Some(1)));
     session.answered(Some(1), "answer".to_owned());
-    assert_eq!(session.restarted(100), Some(101));
+    assert_eq!(session.restarted(100), RestartVerdict::Begin(101));
     assert_eq!(session.offer(&offer(None, "AB", Some(1))), OfferVerdict::Ignore);
     let anew = ConnectionOffer { round: 101, ..offer(None, "AB", Some(1)) };
     assert_eq!(session.offer(&anew), OfferVerdict::Apply);
     for old in [0, 100, 101] {
-        assert_eq!(session.restarted(old), None, "{old}");
+        assert_eq!(session.restarted(old), RestartVerdict::Ignore, "{old}");
     }
-    assert_eq!(session.restarted(INTEGER_MAX), None);
+    assert_eq!(session.restarted(INTEGER_MAX), RestartVerdict::Ignore);
+}
+
+#[test]
+fn a_device_that_starts_anew_again_and_again_is_given_up_unless_it_connects() {
+    let mut session = session();
+    for round in 1..=20 {
+        assert_eq!(session.restarted(10 * round), RestartVerdict::Begin(10 * round + 1));
+    }
+    assert_eq!(session.restarted(1000), RestartVerdict::GiveUp);
+    session.connected();
+    assert_eq!(session.restarted(1000), RestartVerdict::Begin(1001));
 }
 
 #[test]
@@ -108,7 +119,11 @@ proptest! {
         let mut session = session();
         for (asked, round) in inputs {
             let before = session.round();
-            let next = if asked { session.restarted(round) } else { session.lost(UnixMillis(round as i64)) };
+            let next = match asked.then(|| session.restarted(round)) {
+                Some(RestartVerdict::Begin(round)) => Some(round),
+                Some(RestartVerdict::Ignore | RestartVerdict::GiveUp) => None,
+                None => session.lost(UnixMillis(round as i64)),
+            };
             prop_assert_eq!(next, (session.round() > before).then_some(session.round()));
             prop_assert!(session.round() >= before);
         }

@@ -104,6 +104,9 @@ pub struct FileInvite {
     pub files: FileBundle,
 }
 
+/// What a file takes on a disk beside its bytes, at most: the rest of its last block, and new folders, each with a block.
+const ENTRY: u64 = 64 << 10;
+
 /// The files of an invitation, as their sender describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileBundle {
@@ -113,6 +116,13 @@ pub struct FileBundle {
     pub bytes: u64,
     /// The name of the file, or of the folder, made harmless.
     pub name: String,
+}
+
+impl FileBundle {
+    /// Bytes that the files take on a disk, at most. Empty files need room, too.
+    pub fn room(&self) -> u64 {
+        self.bytes.saturating_add(self.count.saturating_mul(ENTRY))
+    }
 }
 
 /// An offer of a connection (RFC 9429).
@@ -204,7 +214,7 @@ fn parse_candidates(content: &Fields) -> Option<Vec<String>> {
 
 /// What is said to the other device. `from` and `reply` are added where it is posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum OwnSignal {
     /// Accepts an invitation.
     Accept {
         /// The invitation.
@@ -251,16 +261,16 @@ pub enum Answer {
     Bye(SessionId),
 }
 
-impl Answer {
+impl OwnSignal {
     /// The object to post.
     pub fn content(&self) -> Value {
         match self {
-            Answer::Accept { invitation, session, role, own } => json!({
+            OwnSignal::Accept { invitation, session, role, own } => json!({
                 "type": "accept", "invitation": invitation, "session": session, "role": role,
                 "nonce": own.nonce.to_string(), "fingerprint": own.fingerprint.to_string(),
             }),
-            Answer::Decline(invitation) => json!({"type": "decline", "invitation": invitation}),
-            Answer::Description { session, round, number, sdp } => {
+            OwnSignal::Decline(invitation) => json!({"type": "decline", "invitation": invitation}),
+            OwnSignal::Description { session, round, number, sdp } => {
                 let mut content = json!({
                     "type": "sdp", "kind": "answer", "session": session, "round": round, "sdp": sdp, "tracks": {},
                     "ephemeral": true,
@@ -270,14 +280,14 @@ impl Answer {
                 }
                 content
             }
-            Answer::Candidate { session, round, candidate, section: (mid, index) } => json!({
+            OwnSignal::Candidate { session, round, candidate, section: (mid, index) } => json!({
                 "type": "ice", "session": session, "round": round, "ephemeral": true,
                 "candidates": [{"candidate": candidate, "sdpMid": mid, "sdpMLineIndex": index}],
             }),
-            Answer::Restart { session, round } => {
+            OwnSignal::Restart { session, round } => {
                 json!({"type": "restart", "session": session, "round": round, "ephemeral": true})
             }
-            Answer::Bye(session) => json!({"type": "bye", "session": session}),
+            OwnSignal::Bye(session) => json!({"type": "bye", "session": session}),
         }
     }
 }

@@ -97,13 +97,13 @@ fn a_candidate_cannot_smuggle_lines() {
 fn an_answer_says_what_browsers_read() {
     let session: SessionId = "s".parse().unwrap();
     let described =
-        |number| Answer::Description { session: session.clone(), round: 5, number, sdp: "v=0".to_owned() }.content();
+        |number| OwnSignal::Description { session: session.clone(), round: 5, number, sdp: "v=0".to_owned() }.content();
     let expected = json!({
         "type": "sdp", "kind": "answer", "session": "s", "round": 5, "sdp": "v=0", "tracks": {}, "ephemeral": true,
     });
     assert_eq!(described(None), expected);
     assert_eq!(described(Some(2)), with(expected, json!({"offer": 2})));
-    assert_eq!(Answer::Bye(session).content(), json!({"type": "bye", "session": "s"}));
+    assert_eq!(OwnSignal::Bye(session).content(), json!({"type": "bye", "session": "s"}));
 }
 
 /// Any value where a signal has one, and the fields that a signal has.

@@ -6,13 +6,19 @@
 //! The hidden folder is locked while its transfer goes on. A process that is killed leaves it behind without a lock, and
 //! [`remove_leftovers`] removes it.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open, statvfs};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, fsync, open, renameat_with};
+use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::file_name::numbered;
+use super::receive_folder::{PromisedRoom, ReceiveFolder};
 
 /// What the names of hidden folders begin with. Sixteen hexadecimal digits follow.
 const HIDDEN: &str = ".sidecall-";
@@ -31,39 +37,55 @@ pub struct SavedFile {
 /// The files of one transfer.
 #[derive(Debug)]
 pub(super) struct Staging {
-    folder: PathBuf,
+    folder: Arc<ReceiveFolder>,
+    room: PromisedRoom,
     name: String,
     is_one_file: bool,
     hidden: PathBuf,
     /// Holds the lock.
     _lock: Option<File>,
     files: Vec<SavedFile>,
+    /// How often each path has been sent. Ten thousand equal ones must not be searched for from the first each time.
+    numbers: HashMap<PathBuf, u32>,
     open: Option<File>,
 }
 
 impl Staging {
-    /// For files that will be in `folder` and have so many `bytes`, for which there must be room. Several that share no folder
+    /// For files that will be in `folder` and take this `room` there. Several that share no folder
     /// get one called `name`. `random` is for this transfer alone.
-    pub(super) fn new(folder: &Path, name: &str, is_one_file: bool, bytes: u64, random: u64) -> io::Result<Staging> {
-        let disk = statvfs(folder)?;
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < bytes {
-            return Err(ErrorKind::StorageFull.into());
-        }
-        let hidden = folder.join(format!("{HIDDEN}{random:016x}"));
+    pub(super) fn new(
+        folder: &Arc<ReceiveFolder>,
+        name: &str,
+        is_one_file: bool,
+        room: u64,
+        random: u64,
+    ) -> io::Result<Staging> {
+        let room = folder.promise(room)?;
+        let hidden = folder.path().join(format!("{HIDDEN}{random:016x}"));
         fs::create_dir(&hidden)?;
         // Where folders can't be locked, nobody removes them either.
         let lock = locked(&hidden).ok();
-        let (folder, name) = (folder.to_owned(), name.to_owned());
-        Ok(Staging { folder, name, is_one_file, hidden, _lock: lock, files: Vec::new(), open: None })
+        let (folder, name) = (folder.clone(), name.to_owned());
+        let (files, numbers) = (Vec::new(), HashMap::new());
+        Ok(Staging { folder, room, name, is_one_file, hidden, _lock: lock, files, numbers, open: None })
     }
 
     /// Begins a file. The names of its path are clean.
     pub(super) fn open(&mut self, path: &[String]) -> io::Result<()> {
         let (name, folders) = path.split_last().ok_or(ErrorKind::InvalidInput)?;
         let folders: &[String] = if self.is_one_file { &[] } else { folders };
-        let folder = folders.iter().fold(self.hidden.clone(), |folder, name| folder.join(name));
-        fs::create_dir_all(&folder)?;
-        let (path, file) = claim(&folder, name, |path| File::options().write(true).create_new(true).open(path))?;
+        let mut folder = self.hidden.clone();
+        for name in folders {
+            folder.push(name);
+            // One at a time: the hidden folder itself, if it is gone, is not made again without its lock.
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made?,
+            }
+        }
+        let number = self.numbers.entry(folder.join(name)).or_insert(0);
+        let create = |path: &Path| File::options().write(true).create_new(true).open(path);
+        let (path, file) = claim(&folder, name, number, create)?;
         self.files.push(SavedFile { path, bytes: 0 });
         self.open = Some(file);
         Ok(())
@@ -76,12 +98,13 @@ impl Staging {
         };
         file.write_all(bytes)?;
         saved.bytes += bytes.len() as u64;
+        self.room.use_up(bytes.len() as u64);
         Ok(())
     }
 
-    /// The open file is complete.
-    pub(super) fn close(&mut self) {
-        self.open = None;
+    /// The open file is complete: it is on the disk, or this fails.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        self.open.take().map_or(Ok(()), |file| file.sync_all())
     }
 
     /// All files are complete: puts them in their place.
@@ -92,14 +115,16 @@ impl Staging {
             (Some(only), true) => (only.path(), only.file_name().to_string_lossy().into_owned()),
             _ => (self.hidden.clone(), self.name.clone()),
         };
-        // The new place is empty and our own, so the move overwrites nothing.
-        let (to, ()) = match from.is_dir() {
-            true => claim(&self.folder, &name, |path| fs::create_dir(path))?,
-            false => claim(&self.folder, &name, |path| File::create_new(path).map(drop))?,
-        };
-        fs::rename(&from, &to)?;
+        // Their names must be on the disk, too: those in the folders that move, and then that of what has moved.
+        self.folders().iter().try_for_each(|folder| sync_folder(folder))?;
+        let (to, ()) = claim(self.folder.path(), &name, &mut 0, |to| move_to_new(&from, to))?;
+        if let Err(error) = sync_folder(self.folder.path()) {
+            fs::rename(&to, &from)?;
+            return Err(error);
+        }
+        // The files are in their place, whatever follows: a hidden folder that stays is empty, and removed at the next start.
         if from != self.hidden {
-            fs::remove_dir(&self.hidden)?;
+            let _ = fs::remove_dir(&self.hidden);
         }
         let mut files = std::mem::take(&mut self.files);
         for file in &mut files {
@@ -107,6 +132,15 @@ impl Staging {
             file.path = if inside.as_os_str().is_empty() { to.clone() } else { to.join(inside) };
         }
         Ok(files)
+    }
+
+    /// All folders with files, up to the hidden one.
+    fn folders(&self) -> BTreeSet<&Path> {
+        let mut folders = BTreeSet::new();
+        for file in &self.files {
+            folders.extend(file.path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.hidden)));
+        }
+        folders
     }
 
     /// Keeps nothing.
@@ -119,18 +153,27 @@ impl Staging {
     }
 }
 
-/// Removes the hidden folders of processes that were killed.
+/// Removes the hidden folders that this user's processes left when they were killed. One that can't be removed stays.
 ///
 /// # Errors
-/// If the folder can't be read, or something in it can't be removed.
+/// If the folder can't be read.
 pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    remove_leftovers_of(geteuid().as_raw(), folder)
+}
+
+fn remove_leftovers_of(user: u32, folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(HIDDEN));
-        if name.is_some_and(|random| random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())) {
-            // It is somebody's who is alive, or no folder at all.
-            let Ok(_lock) = locked(&path) else { continue };
-            fs::remove_dir_all(&path)?;
+        let is_hidden = name.is_some_and(|random| random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit()));
+        // Other users of the folder tidy up for themselves.
+        if !is_hidden || !fs::symlink_metadata(&path).is_ok_and(|found| found.uid() == user) {
+            continue;
+        }
+        // It is somebody's who is alive, or no folder at all.
+        let Ok(_lock) = locked(&path) else { continue };
+        if let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!(%error, path = %path.display(), "an incomplete transfer can't be removed");
         }
     }
     Ok(())
@@ -143,10 +186,49 @@ fn locked(folder: &Path) -> io::Result<File> {
     Ok(opened.into())
 }
 
-/// Makes something in a folder under the first name that doesn't exist.
-fn claim<T>(folder: &Path, name: &str, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
-    for n in 1..=NUMBERS_MAX {
-        let path = folder.join(numbered(name, n));
+/// Waits until the names in a folder are on the disk.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match fsync(File::open(folder)?) {
+        // Its file system does that by itself, or never.
+        Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+        synced => synced.map_err(io::Error::from),
+    }
+}
+
+/// Moves something to where nothing is, in one step.
+fn move_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // NFS, for one, has no such step.
+        Err(Errno::INVAL | Errno::NOSYS) => move_to_placeholder(from, to),
+        moved => moved.map_err(io::Error::from),
+    }
+}
+
+/// Moves something to where nothing is, in two steps: the new place is made first, and is our own. A process that is killed in
+/// between leaves it empty.
+fn move_to_placeholder(from: &Path, to: &Path) -> io::Result<()> {
+    let is_folder = from.is_dir();
+    if is_folder {
+        fs::create_dir(to)?;
+    } else {
+        File::create_new(to)?;
+    }
+    fs::rename(from, to).inspect_err(|_| {
+        // The error says why.
+        let _ = if is_folder { fs::remove_dir(to) } else { fs::remove_file(to) };
+    })
+}
+
+/// Makes something in a folder under the first name that doesn't exist. `number` is that of the last one, or 0.
+fn claim<T>(
+    folder: &Path,
+    name: &str,
+    number: &mut u32,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(PathBuf, T)> {
+    while *number < NUMBERS_MAX {
+        *number += 1;
+        let path = folder.join(numbered(name, *number));
         match make(&path) {
             Ok(made) => return Ok((path, made)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -157,122 +239,5 @@ fn claim<T>(folder: &Path, name: &str, make: impl Fn(&Path) -> io::Result<T>) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    /// Saves files with these paths, each with its path as its content.
-    fn save(folder: &Path, random: u64, paths: &[&[&str]]) -> Vec<PathBuf> {
-        let mut staging = Staging::new(folder, "plans", paths.len() == 1, 0, random).unwrap();
-        for names in paths {
-            staging.open(&path(names)).unwrap();
-            staging.write(names.join("/").as_bytes()).unwrap();
-            staging.close();
-        }
-        let saved = staging.finish().unwrap();
-        for (file, names) in saved.iter().zip(paths) {
-            assert_eq!(fs::read_to_string(&file.path).unwrap(), names.join("/"));
-            assert_eq!(file.bytes, names.join("/").len() as u64);
-        }
-        assert!(
-            fs::read_dir(folder).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().starts_with('.'))
-        );
-        saved.into_iter().map(|file| file.path.strip_prefix(folder).unwrap().to_owned()).collect()
-    }
-
-    #[test]
-    fn nothing_that_exists_is_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a.txt"), "mine").unwrap();
-        assert_eq!(save(folder.path(), 1, &[&["a.txt"]]), [Path::new("a (2).txt")]);
-        assert_eq!(save(folder.path(), 2, &[&["x", "a.txt"]]), [Path::new("a (3).txt")]);
-        assert_eq!(fs::read_to_string(folder.path().join("a.txt")).unwrap(), "mine");
-    }
-
-    #[test]
-    fn several_files_get_a_folder_of_their_own() {
-        let folder = tempfile::tempdir().unwrap();
-        for n in ["", " (2)"] {
-            let saved = save(folder.path(), 1, &[&["photos", "a"], &["photos", "b", "c"]]);
-            assert_eq!(saved, [PathBuf::from(format!("photos{n}/a")), PathBuf::from(format!("photos{n}/b/c"))]);
-            let saved = save(folder.path(), 2, &[&["a"], &["a"]]);
-            assert_eq!(saved, [PathBuf::from(format!("plans{n}/a")), PathBuf::from(format!("plans{n}/a (2)"))]);
-        }
-    }
-
-    #[test]
-    fn a_link_in_the_folder_is_not_followed() {
-        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("photos")).unwrap();
-        std::os::unix::fs::symlink(elsewhere.path().join("new"), folder.path().join("a.txt")).unwrap();
-        assert_eq!(save(folder.path(), 1, &[&["photos", "a"], &["photos", "b"]])[0], Path::new("photos (2)/a"));
-        assert_eq!(save(folder.path(), 2, &[&["a.txt"]]), [Path::new("a (2).txt")]);
-        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn what_is_discarded_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut staging = Staging::new(folder.path(), "plans", false, 0, 1).unwrap();
-        staging.open(&path(&["a", "b"])).unwrap();
-        staging.write(b"x").unwrap();
-        staging.discard().unwrap();
-        staging.discard().unwrap();
-        assert!(staging.write(b"x").is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_is_not_made() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(Staging::new(&folder.path().join("gone"), "plans", false, 0, 1).is_err());
-    }
-
-    #[test]
-    fn more_than_the_disk_has_room_for_is_refused_before_it_is_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let refused = Staging::new(folder.path(), "plans", true, u64::MAX, 1).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::StorageFull);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_disk_that_is_full_meanwhile_is_an_error_and_nothing_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut staging = Staging::new(folder.path(), "plans", true, 0, 1).unwrap();
-        staging.open(&path(&["a"])).unwrap();
-        staging.open = Some(File::options().write(true).open("/dev/full").unwrap());
-        assert_eq!(staging.write(b"x").unwrap_err().kind(), ErrorKind::StorageFull);
-        staging.discard().unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn what_a_killed_process_left_is_removed_and_nothing_else() {
-        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let at = |name: &str| folder.path().join(name);
-        let alive = Staging::new(folder.path(), "plans", true, 0, 1).unwrap();
-        fs::create_dir_all(at(".sidecall-00000000000000ff/a")).unwrap();
-        fs::write(at(".sidecall-00000000000000ff/a/b"), "half").unwrap();
-        fs::create_dir(at(".sidecall-notes")).unwrap();
-        fs::write(at(".sidecall-00000000000000fe"), "mine").unwrap();
-        std::os::unix::fs::symlink(elsewhere.path(), at(".sidecall-00000000000000fd")).unwrap();
-        fs::write(elsewhere.path().join("kept"), "").unwrap();
-        remove_leftovers(folder.path()).unwrap();
-        assert!(!at(".sidecall-00000000000000ff").exists());
-        for kept in [
-            ".sidecall-0000000000000001",
-            ".sidecall-notes",
-            ".sidecall-00000000000000fe",
-            ".sidecall-00000000000000fd/kept",
-        ] {
-            assert!(at(kept).exists(), "{kept}");
-        }
-        drop(alive);
-        remove_leftovers(folder.path()).unwrap();
-        assert!(!at(".sidecall-0000000000000001").exists());
-    }
-}
+#[path = "staging_tests.rs"]
+mod tests;

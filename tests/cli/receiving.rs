@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::{ALICE, BOB, Node, Typist, complaint};
+use crate::cli::{ALICE, BOB, Node, Typist, complaint, sidecall};
 
 /// Alice, who has a client of her own, and Bob, who receives files into a folder of his.
 struct Call {
@@ -17,8 +17,13 @@ struct Call {
 
 impl Call {
     fn new(args: &[&str]) -> Call {
+        Call::with(args, |node| node.number(BOB, "Bob"))
+    }
+
+    /// Bob has this token.
+    fn with(args: &[&str], bob: impl FnOnce(&Node) -> String) -> Call {
         let node = Node::start();
-        let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
+        let (alice, bob) = (node.number(ALICE, "Alice"), bob(&node));
         let folder = tempfile::tempdir().unwrap();
         // A client that was killed has left this behind.
         std::fs::create_dir(folder.path().join(".sidecall-0123456789abcdef")).unwrap();
@@ -99,6 +104,43 @@ fn a_script_accepts_all_files_and_one_session_serves_a_device() {
     assert!(call.bob.interrupt());
     assert!(alice.wait_for("\"type\":\"bye\"").contains("\"session\":\"s\""));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_offer_beyond_what_is_accepted_unasked_waits_for_the_user() {
+    let mut call = Call::new(&["--json", "--accept-files", "--accept-max", "0"]);
+    call.invite("one");
+    let open = call.bob.event("unaccepted", 1);
+    assert_eq!((&open["invitation"], &open["call"], &open["n"]), (&json!(1), &json!(call.id), &json!(1)));
+    call.bob.types("/accept 1");
+    assert_eq!(call.answer("accept")["invitation"], "one");
+}
+
+/// The file with the token of a device of Bob's.
+fn device(node: &Node) -> String {
+    node.number(BOB, "Bob");
+    let made: Value = serde_json::from_str(&node.must(&["device", "enrol", BOB, "--json"])).unwrap();
+    let (home, code) = (node.path("home"), made["code"].as_str().unwrap());
+    let mut client = sidecall(&node.config());
+    assert!(client.args(["client", "--enrol", code, "--for", "0"]).env("HOME", &home).status().unwrap().success());
+    let device = std::fs::read(format!("{home}/.config/sidecall/client.json")).unwrap();
+    let device: Value = serde_json::from_slice(&device).unwrap();
+    let token = node.path("device.token");
+    std::fs::write(&token, device["token"].as_str().unwrap()).unwrap();
+    token
+}
+
+#[test]
+fn a_client_that_the_node_refuses_ends_its_transfers_before_it_leaves() {
+    let mut call = Call::with(&["--json", "--accept-files"], device);
+    call.invite("one");
+    call.answer("accept");
+    let listed: Value = serde_json::from_str(&call.node.must(&["device", "list", "--json"])).unwrap();
+    call.node.must(&["device", "revoke", listed["devices"][0]["id"].as_str().unwrap()]);
+    assert!(call.answer("bye")["session"] == "s");
+    let failed = call.bob.event("unsaved", 1);
+    assert_eq!((&failed["invitation"], &failed["reason"]), (&json!(1), &json!("gone")));
+    assert!(!call.bob.has_ended());
 }
 
 #[test]

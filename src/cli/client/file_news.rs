@@ -2,21 +2,21 @@
 
 use serde_json::Value;
 
-use crate::cli::api_client::ApiError;
 use crate::core::address::Address;
-use crate::core::base::name::{CallId, InvitationId};
+use crate::core::base::name::CallId;
 use crate::media::SavedFile;
+use crate::media::invitations::FileInvitation;
 use crate::media::session_events::SessionEvent;
-use crate::media::signal::{DeviceTag, FileBundle};
+use crate::media::signal::FileBundle;
 use crate::media::transfer::frames::CancelReason;
 
 /// What happened in the background.
 #[derive(Debug)]
 pub(super) enum FileInput {
-    /// The node has answered a claim.
-    Claimed { call: CallId, invitation: InvitationId, won: Result<bool, ApiError> },
-    /// A session tells something.
-    Session { call: CallId, with: DeviceTag, event: SessionEvent },
+    /// The node has answered a claim of the offer with this number, or doesn't.
+    Claimed { n: usize, invitation: Box<FileInvitation>, is_unasked: bool, won: Result<bool, String> },
+    /// The session with this key reports something.
+    Session { key: u64, event: SessionEvent },
 }
 
 /// What is to be done.
@@ -28,25 +28,38 @@ pub(super) enum FileOutput {
     Show { call: CallId, sender: Option<Address>, news: FileNews },
 }
 
-/// What the user is told.
+/// Why an offer can't be accepted now.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// Its call has reached `--accept-max`.
+    AcceptMax,
+    /// Too many transfers or sessions run.
+    Full(&'static str),
+    /// The node doesn't answer, or refuses.
+    Node(String),
+}
+
+/// What the user is told. `n` is the number of the offer.
 #[derive(Debug)]
 pub(super) enum FileNews {
     /// Files are offered; `/accept N` takes them.
     Invited { n: usize, files: FileBundle },
+    /// The offer can't be accepted now, and stays open.
+    Unaccepted { n: usize, obstacle: Obstacle },
     /// The words to compare by voice.
     Words([&'static str; 4]),
     /// The connection is down.
     Interrupted,
-    /// So many tenths more have arrived.
-    Progress { received: u64, of: u64 },
-    /// All files of an invitation are in the folder.
-    Saved(Vec<SavedFile>),
+    /// At least another tenth has arrived.
+    Progress { n: usize, received: u64, of: u64 },
+    /// All files of an offer are in the folder.
+    Saved { n: usize, files: Vec<SavedFile> },
     /// A transfer is over, and nothing of it is kept.
-    Failed(CancelReason),
+    Failed { n: usize, reason: CancelReason },
     /// Another client of the number was faster.
-    Lost,
+    Lost { n: usize },
+    /// The accepted offer had to be declined.
+    Declined { n: usize, problem: String },
     /// Somebody may be between the devices.
     Impostor,
-    /// Files can't be accepted.
-    Problem(String),
 }

@@ -3,7 +3,7 @@
 use super::Client;
 use super::file_news::{FileInput, FileOutput};
 use super::receive::Receiving;
-use super::sender::Words;
+use super::sender::PostContent;
 use crate::contract::{Message, MessageBody, Notice, NoticeBody};
 use crate::media::signal::parse_signal;
 
@@ -27,9 +27,11 @@ impl Client {
         let Some(files) = &mut self.files else { return };
         match &notice.body {
             NoticeBody::Claimed { invitation, .. } => files.claimed_elsewhere(&notice.call, invitation),
-            NoticeBody::GuestJoined { .. } => files.guest_joined(&notice.call),
-            NoticeBody::Over => files.somebody_left(&notice.call),
-            NoticeBody::Ringing { .. } | NoticeBody::Answered { .. } | NoticeBody::GuestLeft { .. } => {}
+            NoticeBody::Over => files.call_over(&notice.call),
+            NoticeBody::Ringing { .. }
+            | NoticeBody::Answered { .. }
+            | NoticeBody::GuestJoined { .. }
+            | NoticeBody::GuestLeft { .. } => {}
         }
     }
 
@@ -48,7 +50,7 @@ impl Client {
                 FileOutput::Post { call, address, content } => {
                     // A call whose other side is unknown has no session.
                     let Some(label) = self.peers.of(&call) else { continue };
-                    let sent = self.sender.send(label, address, Words::Signal(content));
+                    let sent = self.sender.send(label, address, PostContent::Signal(content));
                     sent.or_else(|problem| self.show.note(&problem))?;
                 }
             }

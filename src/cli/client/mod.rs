@@ -1,12 +1,16 @@
 //! `client`: a multimedia client in the terminal.
 
+mod claims;
 mod contacts;
 mod device_file;
+mod ending;
 mod file_news;
 mod files;
 pub mod fuzz;
+mod own_side;
 mod receive;
 mod receive_settings;
+mod running_session;
 mod sender;
 mod show;
 mod show_files;
@@ -33,9 +37,12 @@ use crate::core::numbering::number::Number;
 use contacts::{Contacts, TypedLine};
 use file_news::FileInput;
 use receive::Receiving;
-use sender::Words;
+use sender::{PostContent, SendOutcome};
 use show::Show;
 use stream::{News, Stream};
+
+/// What `--accept-max` counts in.
+const MB: u64 = 1_000_000;
 
 /// A multimedia client in the terminal: shows who you are on the phone with, and chats with them.
 ///
@@ -57,7 +64,8 @@ With --json each line is an object with `at` (milliseconds since 1970) and `even
 disconnected, ringing, talking (with somebody whose client is not known), peer, answered (the other side knows you now),
 message, taken (another client of your number has accepted an invitation), ended, over (the call is over for you), missed
 (`at` is when the call began), sent, failed. With --receive also: invited (files are offered), words (the same four on both
-sides, if nobody is in between), progress, saved, unsaved, interrupted, impostor.")]
+sides, if nobody is in between), progress, saved, unsaved, unaccepted (an offer can't be accepted now, and stays open),
+interrupted, impostor. `invitation` is the number of the offer, for /accept.")]
 pub(super) struct ClientArgs {
     /// The client's number [default: the number of the token].
     #[arg(long)]
@@ -99,9 +107,13 @@ pub(super) struct ClientArgs {
     /// /accept. Nothing that exists is overwritten.
     #[arg(long, value_name = "DIR")]
     receive: Option<PathBuf>,
-    /// Accept all files at once.
+    /// Accept files without asking, up to --accept-max.
     #[arg(long, requires = "receive")]
     accept_files: bool,
+    /// How many MB one call may send with --accept-files; a file counts with 64 kB for its name and folders. An offer
+    /// beyond that waits for /accept.
+    #[arg(long, value_name = "MB", requires = "accept_files", default_value_t = 4096)]
+    accept_max: u64,
     /// The address of this machine for direct connections [default: the one by which it reaches the node, or, if the node
     /// is on this machine, others].
     #[arg(long, value_name = "IP", requires = "receive")]
@@ -143,7 +155,8 @@ pub(super) async fn run(mut args: ClientArgs, config: &Path) -> anyhow::Result<(
     let (current, acks) = (stream.client(), stream.acks());
     let (files, inputs) = match settings {
         Some(settings) => {
-            let (files, inputs) = Receiving::new(settings, args.accept_files, api.clone(), current.clone());
+            let unasked_max = args.accept_files.then(|| args.accept_max.saturating_mul(MB));
+            let (files, inputs) = Receiving::new(settings, unasked_max, api.clone(), current.clone());
             (Some(files), inputs)
         }
         None => (None, mpsc::unbounded_channel().1),
@@ -206,11 +219,24 @@ struct Client {
 }
 
 impl Client {
+    /// Runs to the end, and leaves no transfer behind, whatever ended it.
     async fn follow(
         &mut self,
-        mut news: mpsc::Receiver<News>,
-        mut outcomes: mpsc::Receiver<sender::SendOutcome>,
+        news: mpsc::Receiver<News>,
+        mut outcomes: mpsc::Receiver<SendOutcome>,
         mut inputs: mpsc::UnboundedReceiver<FileInput>,
+        acks: mpsc::Sender<String>,
+        end: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        let result = self.follow_news(news, &mut outcomes, &mut inputs, acks, end).await;
+        result.and(self.finish(inputs, outcomes).await)
+    }
+
+    async fn follow_news(
+        &mut self,
+        mut news: mpsc::Receiver<News>,
+        outcomes: &mut mpsc::Receiver<SendOutcome>,
+        inputs: &mut mpsc::UnboundedReceiver<FileInput>,
         acks: mpsc::Sender<String>,
         end: Option<Duration>,
     ) -> anyhow::Result<()> {
@@ -254,7 +280,7 @@ impl Client {
                     None => bail!("the stream's reader has died"),
                 },
                 Some(input) = inputs.recv() => self.file_input(input).await?,
-                Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
+                Some(outcome) = outcomes.recv() => self.sent(&outcome)?,
                 line = typed.recv(), if open => match line {
                     Some(line) => if !self.typed(&line)? { break },
                     // Standard input is closed: scripts still listen.
@@ -268,20 +294,12 @@ impl Client {
                 break;
             }
         }
-        self.files.iter().for_each(Receiving::end);
-        // Leave time for the last acknowledgement and the last message.
-        let pending = async {
-            while self.sender.is_busy() || !self.files.iter().all(Receiving::is_idle) {
-                tokio::select! {
-                    Some(input) = inputs.recv() => self.file_input(input).await?,
-                    Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
-                    else => break,
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(Duration::from_secs(2), pending).await.unwrap_or(Ok(()))
+        Ok(())
+    }
+
+    fn sent(&mut self, outcome: &SendOutcome) -> anyhow::Result<()> {
+        self.sender.done();
+        self.show.outcome(outcome)
     }
 
     /// Counts a message for `--exit-after`.
@@ -298,14 +316,14 @@ impl Client {
                 }
                 if let Some(own) = own {
                     // The remote node doesn't know our address, and our node leaves it to us to send it.
-                    let words = Words::Own((**own).clone());
+                    let content = PostContent::Own((**own).clone());
                     self.sender
-                        .send(label.clone(), peer.address.clone(), words)
+                        .send(label.clone(), peer.address.clone(), content)
                         .or_else(|problem| self.show.note(&problem))?;
                 }
                 if let Some(text) = self.auto_answer.clone() {
                     // Before printing: the other side waits.
-                    let sent = self.sender.send(label.clone(), peer.address.clone(), Words::Text(text));
+                    let sent = self.sender.send(label.clone(), peer.address.clone(), PostContent::Text(text));
                     self.show.message(message, Some(&label))?;
                     return sent.or_else(|problem| self.show.note(&problem));
                 }
@@ -331,7 +349,7 @@ impl Client {
             TypedLine::Accept(n) => self.answer_offer(|files| files.accept(n).map(|()| Vec::new()))?,
             TypedLine::Decline(n) => self.answer_offer(|files| files.decline(n))?,
             TypedLine::Text { label, address, text } => {
-                if let Err(problem) = self.sender.send(label, address, Words::Text(text)) {
+                if let Err(problem) = self.sender.send(label, address, PostContent::Text(text)) {
                     self.show.note(&problem)?;
                 }
             }

@@ -2,99 +2,73 @@
 //!
 //! It decides, and leaves posting and printing to the client: each method returns what is to be done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::Method;
 use tokio::sync::mpsc;
-use url::Url;
 
-use super::file_news::{FileInput, FileNews, FileOutput};
+use super::claims::{ASKED_ATTEMPTS, UNASKED_ATTEMPTS, claim};
+use super::file_news::{FileInput, FileNews, FileOutput, Obstacle};
+use super::own_side::{OwnSide, new_tag};
+use super::running_session::RunningSession;
 use super::stream::Current;
-use crate::cli::api_client::{Api, ApiError};
-use crate::contract::{ClaimOutcome, NewClaim, Role};
+use crate::cli::api_client::Api;
+use crate::contract::Role;
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, InvitationId};
 use crate::media::error::MediaError;
-use crate::media::invitations::{FileInvitation, FileInvitations};
-use crate::media::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
-use crate::media::signal::{Answer, DeviceTag, FileInvite, ReceivedSignal, Signal};
+use crate::media::invitations::{FileInvitation, FileInvitations, INVITATIONS_MAX};
+use crate::media::remote_addresses::RemoteAddresses;
+use crate::media::session_events::{SessionCommand, SessionEvent, SessionOver, SessionSettings};
+use crate::media::signal::{DeviceTag, FileInvite, OwnSignal, ReceivedSignal, Signal};
 use crate::media::transfer::frames::CancelReason;
-use crate::media::words::Proof;
 use crate::media::{MediaSession, session_task};
 
-/// Maximum number of sessions at once.
+/// Maximum number of sessions at once, in all and in one call: nobody else's call must be kept from them.
 const SESSIONS_MAX: usize = 16;
-
-/// Our side of a call.
-#[derive(Debug)]
-struct OwnSide {
-    role: Role,
-    tag: DeviceTag,
-    reply: Option<Address>,
-    /// Where answers go, if a device has no address of its own.
-    address: Address,
-    /// Nobody has checked who a guest is, so nothing is accepted unasked.
-    has_guest: bool,
-}
-
-impl OwnSide {
-    /// Whether an address is at the node of either side. A device must not make us post anywhere else.
-    fn knows(&self, reply: &Address) -> bool {
-        let node = |address: &Address| Url::parse(address.as_str()).ok().map(|url| url.origin());
-        let known = [Some(&self.address), self.reply.as_ref()];
-        known.into_iter().flatten().any(|known| node(known).is_some() && node(known) == node(reply))
-    }
-}
-
-#[derive(Debug)]
-struct RunningSession {
-    call: CallId,
-    with: DeviceTag,
-    address: Address,
-    /// The address of the party whose device it is, if the node has named it.
-    sender: Option<Address>,
-    own: Proof,
-    handle: SessionHandle,
-}
+const SESSIONS_OF_CALL_MAX: usize = 4;
+/// Why no more files are accepted for now.
+const TRANSFERS: &str = "too many transfers at once";
+const DEVICES: &str = "too many devices at once";
 
 /// All invitations and sessions of this client.
 #[derive(Debug)]
 pub(super) struct Receiving {
     settings: SessionSettings,
-    accepts_all: bool,
+    /// Room on the disk that one call may fill without being asked for, in bytes, if any.
+    unasked_max: Option<u64>,
     api: Api,
     client: Current,
     inputs: mpsc::UnboundedSender<FileInput>,
     calls: HashMap<CallId, OwnSide>,
     invitations: FileInvitations,
-    /// By the number that the user types, from 1.
-    numbered: Vec<(CallId, InvitationId)>,
-    /// The bytes of each accepted invitation, and how many tenths of them the user knows of.
-    sizes: HashMap<InvitationId, (u64, u64)>,
+    /// The latest offers, with the number that the user types, from 1.
+    numbered: VecDeque<(usize, CallId, InvitationId)>,
     sessions: Vec<RunningSession>,
+    /// Sessions since the start of the client.
+    started: u64,
 }
 
 impl Receiving {
     pub(super) fn new(
         settings: SessionSettings,
-        accepts_all: bool,
+        unasked_max: Option<u64>,
         api: Api,
         client: Current,
     ) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
         let (inputs, received) = mpsc::unbounded_channel();
         let receiving = Receiving {
             settings,
-            accepts_all,
+            unasked_max,
             api,
             client,
             inputs,
             calls: HashMap::new(),
             invitations: FileInvitations::default(),
-            numbered: Vec::new(),
-            sizes: HashMap::new(),
+            numbered: VecDeque::new(),
             sessions: Vec::new(),
+            started: 0,
         };
         (receiving, received)
     }
@@ -102,32 +76,42 @@ impl Receiving {
     /// The other side of a call is known, or has another address now.
     pub(super) fn met(&mut self, call: &CallId, role: Role, address: &Address, reply: Option<&Address>) {
         let (reply, address) = (reply.cloned(), address.clone());
-        let known = self.calls.remove(call);
-        let has_guest = known.as_ref().is_some_and(|known| known.has_guest);
-        // What the device calls itself lasts as long as the call.
-        if let Some(tag) = known.map_or_else(new_tag, |known| Some(known.tag)) {
-            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address, has_guest });
-        }
-    }
-
-    /// A guest has joined a call.
-    pub(super) fn guest_joined(&mut self, call: &CallId) {
-        if let Some(side) = self.calls.get_mut(call) {
-            side.has_guest = true;
+        // What the device calls itself lasts as long as the call, and so do its limits.
+        let (tag, unasked, addresses) = match self.calls.remove(call) {
+            Some(known) => (Some(known.tag), known.unasked, known.addresses),
+            None => (new_tag(), 0, Arc::new(RemoteAddresses::new(self.settings.address, Instant::now()))),
+        };
+        if let Some(tag) = tag {
+            let side = OwnSide { role, tag, reply, address, unasked, addresses, is_over: false };
+            self.calls.insert(call.clone(), side);
         }
     }
 
     /// Somebody has left a call. A session doesn't say whose device it is with, so all of the call end.
     pub(super) fn somebody_left(&mut self, call: &CallId) {
         self.invitations.call_ended(call);
-        for session in self.sessions.iter().filter(|session| session.call == *call) {
-            tell(session, SessionCommand::End);
+        self.sessions.iter_mut().filter(|session| session.call == *call).for_each(RunningSession::end);
+    }
+
+    /// A call is over for this client's number. Once its sessions are over, nothing of it is kept.
+    pub(super) fn call_over(&mut self, call: &CallId) {
+        self.somebody_left(call);
+        if let Some(side) = self.calls.get_mut(call) {
+            side.is_over = true;
+        }
+        self.forget(call);
+    }
+
+    fn forget(&mut self, call: &CallId) {
+        if self.sessions_of(call) == 0 && self.calls.get(call).is_some_and(|side| side.is_over) {
+            self.calls.remove(call);
         }
     }
 
-    /// The client ends.
-    pub(super) fn end(&self) {
-        self.sessions.iter().for_each(|session| tell(session, SessionCommand::End));
+    /// The client ends. It takes no more files.
+    pub(super) fn end(&mut self) {
+        self.invitations = FileInvitations::default();
+        self.sessions.iter_mut().for_each(RunningSession::end);
     }
 
     /// Whether no session is open.
@@ -141,24 +125,18 @@ impl Receiving {
     }
 
     /// Takes what another device says. `sender` is the address of the party whose device it is, if the node has named it.
-    pub(super) fn signal(
-        &mut self,
-        call: &CallId,
-        sender: Option<&Address>,
-        received: ReceivedSignal,
-    ) -> Vec<FileOutput> {
-        let ReceivedSignal { from, reply, signal } = received;
+    pub(super) fn signal(&mut self, call: &CallId, sender: Option<&Address>, said: ReceivedSignal) -> Vec<FileOutput> {
+        let ReceivedSignal { from, reply, signal } = said;
         let Some(side) = self.calls.get(call).filter(|side| side.tag != from) else { return Vec::new() };
         match signal {
             Signal::Invite(invite) => {
                 let address = reply.filter(|reply| side.knows(reply)).unwrap_or_else(|| side.address.clone());
-                let accepts = self.accepts_all && !side.has_guest;
                 let (call, sender) = (call.clone(), sender.cloned());
-                return self.invited(FileInvitation { call, from, address, sender, invite }, accepts);
+                return self.invited(FileInvitation { call, from, address, sender, invite });
             }
             Signal::Bye { session, invitation } => {
-                let withdrawn = invitation.filter(|id| self.invitations.forget(call, id, Some(&from)).is_none());
-                if let Some(invitation) = withdrawn {
+                let running = invitation.filter(|id| self.invitations.forget(call, id, Some(&from)).is_none());
+                if let Some(invitation) = running {
                     self.command(call, &from, SessionCommand::Cancel { invitation, reason: CancelReason::Gone });
                 }
                 let signal = Signal::Bye { session, invitation: None };
@@ -169,176 +147,243 @@ impl Receiving {
         Vec::new()
     }
 
-    fn invited(&mut self, invitation: FileInvitation, accepts: bool) -> Vec<FileOutput> {
+    fn invited(&mut self, invitation: FileInvitation) -> Vec<FileOutput> {
         let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
         let (files, sender) = (invitation.invite.files.clone(), invitation.sender.clone());
+        let room = files.room();
         if !self.invitations.receive(invitation) {
             return Vec::new();
         }
-        self.numbered.push((call.clone(), id));
-        let n = self.numbered.len();
-        let show = |news| FileOutput::Show { call: call.clone(), sender: sender.clone(), news };
-        let mut outputs = vec![show(FileNews::Invited { n, files })];
-        if accepts {
-            outputs.extend(self.accept(Some(n)).err().map(|problem| show(FileNews::Problem(problem))));
+        let n = self.numbered.back().map_or(1, |(n, ..)| n + 1);
+        if self.numbered.len() == INVITATIONS_MAX {
+            self.numbered.pop_front();
         }
-        outputs
+        self.numbered.push_back((n, call.clone(), id.clone()));
+        let obstacle =
+            self.accept_unasked(n, &call, &id, room).err().map(|obstacle| FileNews::Unaccepted { n, obstacle });
+        let news = [FileNews::Invited { n, files }].into_iter().chain(obstacle);
+        news.map(|news| FileOutput::Show { call: call.clone(), sender: sender.clone(), news }).collect()
     }
 
-    /// The invitation that the user means: this one, or the latest.
-    fn named(&self, n: Option<usize>) -> Result<(CallId, InvitationId), String> {
-        let open = |(call, id): &&(CallId, InvitationId)| {
-            self.invitations.open().any(|known| known.call == *call && known.invite.invitation == *id)
+    /// Accepts an invitation without the user, if that is wanted and the call hasn't sent too much in this way.
+    fn accept_unasked(&mut self, n: usize, call: &CallId, id: &InvitationId, room: u64) -> Result<(), Obstacle> {
+        let (Some(max), Some(side)) = (self.unasked_max, self.calls.get(call)) else { return Ok(()) };
+        let unasked = side.unasked.saturating_add(room);
+        if unasked > max {
+            return Err(Obstacle::AcceptMax);
+        }
+        self.claim(n, call, id, true).map_err(Obstacle::Full)?;
+        if let Some(side) = self.calls.get_mut(call) {
+            side.unasked = unasked;
+        }
+        Ok(())
+    }
+
+    /// The offer that the user means, which is open: the one with this number, or the latest.
+    fn named(&self, n: Option<usize>) -> Result<(usize, CallId, InvitationId), String> {
+        let is_named = |(number, call, id): &&(usize, CallId, InvitationId)| {
+            n.is_none_or(|n| n == *number) && self.invitations.open_one(call, id).is_some()
         };
-        let found = match n {
-            Some(n) => n.checked_sub(1).and_then(|at| self.numbered.get(at)).filter(open),
-            None => self.numbered.iter().rev().find(open),
-        };
+        let found = self.numbered.iter().rev().find(is_named);
         found.cloned().ok_or_else(|| "no such offer of files is open".to_owned())
     }
 
     /// Accepts an invitation. Its claim is under way then.
     pub(super) fn accept(&mut self, n: Option<usize>) -> Result<(), String> {
-        let (call, invitation) = self.named(n)?;
-        let client = self.client.get().ok_or("the node can't be asked now; try again")?;
-        self.invitations.accept(&call, &invitation);
-        let (api, inputs) = (self.api.clone(), self.inputs.clone());
+        let (n, call, invitation) = self.named(n)?;
+        self.claim(n, &call, &invitation, false).map_err(str::to_owned)
+    }
+
+    /// Claims an open invitation, if its files can come now: no other client gets what was claimed and is then declined.
+    fn claim(&mut self, n: usize, call: &CallId, id: &InvitationId, is_unasked: bool) -> Result<(), &'static str> {
+        if let Some(open) = self.invitations.open_one(call, id) {
+            self.check_limits(call, &open.from)?;
+        }
+        let Some(invitation) = self.invitations.accept(call, id).map(Box::new) else { return Ok(()) };
+        let (api, client, inputs) = (self.api.clone(), self.client.clone(), self.inputs.clone());
+        let attempts = if is_unasked { UNASKED_ATTEMPTS } else { ASKED_ATTEMPTS };
         tokio::spawn(async move {
-            let claim = NewClaim { client, invitation: invitation.clone() };
-            let path = ["v1", "calls", call.as_str(), "claims"];
-            let outcome: Result<ClaimOutcome, ApiError> = api.send(Method::POST, &path, &claim).await;
-            let won = outcome.map(|outcome| outcome.won);
+            let won = claim(&api, &client, &invitation.call, &invitation.invite.invitation, attempts).await;
             // If the client has ended, nobody waits for it.
-            let _ = inputs.send(FileInput::Claimed { call, invitation, won });
+            let _ = inputs.send(FileInput::Claimed { n, invitation, is_unasked, won });
         });
         Ok(())
     }
 
+    /// Says why no files of this device can come now, if so.
+    fn check_limits(&self, call: &CallId, device: &DeviceTag) -> Result<(), &'static str> {
+        match self.session_with(call, device) {
+            Some(at) if self.sessions[at].is_full() => Err(TRANSFERS),
+            Some(_) => Ok(()),
+            None if self.sessions.len() >= SESSIONS_MAX || self.sessions_of(call) >= SESSIONS_OF_CALL_MAX => {
+                Err(DEVICES)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn session_with(&self, call: &CallId, device: &DeviceTag) -> Option<usize> {
+        self.sessions.iter().position(|session| session.serves(call, device))
+    }
+
     /// Declines an invitation.
     pub(super) fn decline(&mut self, n: Option<usize>) -> Result<Vec<FileOutput>, String> {
-        let (call, id) = self.named(n)?;
+        let (_, call, id) = self.named(n)?;
         let declined = self.invitations.forget(&call, &id, None);
-        Ok(declined.and_then(|it| self.post(&call, it.address, &Answer::Decline(id))).into_iter().collect())
+        Ok(declined.and_then(|it| self.post(&call, it.address, &OwnSignal::Decline(id))).into_iter().collect())
     }
 
     /// Follows up on what happened in the background.
     pub(super) async fn input(&mut self, input: FileInput) -> Vec<FileOutput> {
         match input {
-            FileInput::Claimed { call, invitation, won: Ok(true) } => match self.invitations.won(&call, &invitation) {
-                Some(invitation) => self.won(invitation).await,
-                None => Vec::new(),
+            FileInput::Claimed { n, invitation, is_unasked, won } => {
+                if is_unasked && won != Ok(true) {
+                    self.refund(&invitation);
+                }
+                self.claimed(n, *invitation, won).await
+            }
+            FileInput::Session { key, event } => self.session_event(key, event),
+        }
+    }
+
+    /// What was accepted unasked doesn't come: it is not counted any more.
+    fn refund(&mut self, invitation: &FileInvitation) {
+        if let Some(side) = self.calls.get_mut(&invitation.call) {
+            side.unasked = side.unasked.saturating_sub(invitation.invite.files.room());
+        }
+    }
+
+    async fn claimed(&mut self, n: usize, invitation: FileInvitation, won: Result<bool, String>) -> Vec<FileOutput> {
+        let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
+        let sender = invitation.sender.clone();
+        match won {
+            Ok(true) => match self.invitations.won(&call, &id) {
+                Some(invitation) => self.won(n, invitation).await,
+                // It was forgotten meanwhile. Its device must not wait for us.
+                None => self.post(&call, invitation.address, &OwnSignal::Decline(id)).into_iter().collect(),
             },
-            FileInput::Claimed { call, invitation, won: Ok(false) } => {
-                let sender = self.invitations.forget(&call, &invitation, None).and_then(|lost| lost.sender);
-                vec![FileOutput::Show { call, sender, news: FileNews::Lost }]
+            Ok(false) => {
+                self.invitations.forget(&call, &id, None);
+                vec![FileOutput::Show { call, sender, news: FileNews::Lost { n } }]
             }
-            FileInput::Claimed { call, invitation, won: Err(error) } => {
-                let sender = self.invitations.claim_failed(&call, &invitation).and_then(|failed| failed.sender);
-                vec![FileOutput::Show { call, sender, news: FileNews::Problem(error.to_string()) }]
+            Err(error) => {
+                self.invitations.claim_failed(&call, &id);
+                let news = FileNews::Unaccepted { n, obstacle: Obstacle::Node(error) };
+                vec![FileOutput::Show { call, sender, news }]
             }
-            FileInput::Session { call, with, event } => self.session_event(call, &with, event).into_iter().collect(),
         }
     }
 
     /// An invitation is ours: answers it, in the session that there is with its device, or in a new one.
-    async fn won(&mut self, invitation: FileInvitation) -> Vec<FileOutput> {
-        let FileInvitation { call, from, address, invite, .. } = &invitation;
-        let (call, address) = (call.clone(), address.clone());
-        let known = self.sessions.iter().position(|session| session.call == call && session.with == *from);
-        let at = match known {
+    async fn won(&mut self, n: usize, invitation: FileInvitation) -> Vec<FileOutput> {
+        let call = &invitation.call;
+        let side = self.calls.get(call).map(|side| (side.role, side.addresses.clone()));
+        let Some((role, addresses)) = side else { return Vec::new() };
+        if let Err(why) = self.check_limits(call, &invitation.from) {
+            return self.refuse(n, invitation, why);
+        }
+        let at = match self.session_with(call, &invitation.from) {
             Some(at) => at,
-            None if self.sessions.len() >= SESSIONS_MAX => {
-                let declined = Answer::Decline(invite.invitation.clone());
-                return self.post(&call, address, &declined).into_iter().collect();
-            }
-            None => match self.start(&invitation).await {
+            None => match self.start(&invitation, addresses).await {
                 Ok(session) => {
                     self.sessions.push(session);
                     self.sessions.len() - 1
                 }
-                Err(error) => {
-                    let (news, sender) = (FileNews::Problem(error.to_string()), invitation.sender.clone());
-                    let declined = self.post(&call, address, &Answer::Decline(invite.invitation.clone()));
-                    return declined.into_iter().chain([FileOutput::Show { call, sender, news }]).collect();
-                }
+                Err(error) => return self.refuse(n, invitation, &error.to_string()),
             },
         };
-        let FileInvite { invitation, files, .. } = invitation.invite;
-        let session = &self.sessions[at];
-        self.sizes.insert(invitation.clone(), (files.bytes, 0));
+        let FileInvite { invitation: id, files, .. } = invitation.invite.clone();
+        let session = &mut self.sessions[at];
         // Before the device learns that it may send.
-        tell(session, SessionCommand::Expect { invitation: invitation.clone(), files });
-        let Some(role) = self.calls.get(&call).map(|side| side.role) else { return Vec::new() };
-        let accept = Answer::Accept { invitation, session: session.handle.id.clone(), role, own: session.own };
+        if !session.expect(n, id.clone(), files) {
+            return self.refuse(n, invitation, TRANSFERS);
+        }
+        let accept = OwnSignal::Accept { invitation: id, session: session.id().clone(), role, own: session.own };
         // Whoever uses the name of a device learns nothing of its session.
-        self.post(&call, session.address.clone(), &accept).into_iter().collect()
+        let address = session.address.clone();
+        self.post(&invitation.call, address, &accept).into_iter().collect()
     }
 
-    async fn start(&self, invitation: &FileInvitation) -> Result<RunningSession, MediaError> {
-        let FileInvitation { call, from, address, sender, invite } = invitation;
+    fn sessions_of(&self, call: &CallId) -> usize {
+        self.sessions.iter().filter(|session| session.call == *call).count()
+    }
+
+    /// Declines what the user has accepted, and says why.
+    fn refuse(&self, n: usize, invitation: FileInvitation, why: &str) -> Vec<FileOutput> {
+        let FileInvitation { call, address, sender, invite, .. } = invitation;
+        let declined = self.post(&call, address, &OwnSignal::Decline(invite.invitation));
+        let shown = FileOutput::Show { call, sender, news: FileNews::Declined { n, problem: why.to_owned() } };
+        declined.into_iter().chain([shown]).collect()
+    }
+
+    async fn start(
+        &mut self,
+        invitation: &FileInvitation,
+        addresses: Arc<RemoteAddresses>,
+    ) -> Result<RunningSession, MediaError> {
+        self.started += 1;
+        let key = self.started;
         let own = self.settings.identity.proof(rand::random());
-        let session = MediaSession::new(invite, own);
-        let (handle, mut events) = session_task::start(session, self.settings.clone()).await?;
-        let (inputs, forwarded, with) = (self.inputs.clone(), call.clone(), from.clone());
+        let session = MediaSession::new(&invitation.invite, own);
+        let (handle, mut events) = session_task::start(session, self.settings.clone(), addresses).await?;
+        let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let mut is_over = false;
             while !is_over {
                 let event = events.recv().await.unwrap_or(SessionEvent::Over(SessionOver::Broken));
                 is_over = matches!(event, SessionEvent::Over(_));
-                let input = FileInput::Session { call: forwarded.clone(), with: with.clone(), event };
-                if inputs.send(input).is_err() {
+                if inputs.send(FileInput::Session { key, event }).is_err() {
                     break;
                 }
             }
         });
-        let (call, with, address, sender) = (call.clone(), from.clone(), address.clone(), sender.clone());
-        Ok(RunningSession { call, with, address, sender, own, handle })
+        Ok(RunningSession::new(key, invitation, own, handle))
     }
 
-    fn session_event(&mut self, call: CallId, with: &DeviceTag, event: SessionEvent) -> Option<FileOutput> {
-        let at = self.sessions.iter().position(|session| session.call == call && session.with == *with)?;
-        let sender = self.sessions[at].sender.clone();
+    fn session_event(&mut self, key: u64, event: SessionEvent) -> Vec<FileOutput> {
+        let Some(at) = self.sessions.iter().position(|session| session.key == key) else { return Vec::new() };
+        let session = &mut self.sessions[at];
+        let (call, sender) = (session.call.clone(), session.sender.clone());
         let news = match event {
-            SessionEvent::Say(answer) => return self.post(&call, self.sessions[at].address.clone(), &answer),
-            SessionEvent::Words(words) => FileNews::Words(words),
-            SessionEvent::Connected => return None,
-            SessionEvent::Interrupted => FileNews::Interrupted,
-            SessionEvent::Progress { invitation, received } => {
-                let (of, tenths) = self.sizes.get_mut(&invitation)?;
-                let before = std::mem::replace(tenths, received * 10 / (*of).max(1));
-                if *tenths == before {
-                    return None;
-                }
-                FileNews::Progress { received, of: *of }
+            SessionEvent::Say(answer) => {
+                let address = session.address.clone();
+                return self.post(&call, address, &answer).into_iter().collect();
             }
+            SessionEvent::Words(words) => Some(FileNews::Words(words)),
+            SessionEvent::Connected => None,
+            SessionEvent::Interrupted => Some(FileNews::Interrupted),
+            SessionEvent::Progress { invitation, received } => session.progress(&invitation, received),
             SessionEvent::Saved { invitation, files } => {
-                self.sizes.remove(&invitation);
-                FileNews::Saved(files)
+                session.ended(&invitation).map(|n| FileNews::Saved { n, files })
             }
             SessionEvent::Failed { invitation, reason } => {
-                self.sizes.remove(&invitation);
-                FileNews::Failed(reason)
+                session.ended(&invitation).map(|n| FileNews::Failed { n, reason })
             }
-            SessionEvent::Over(over) => {
-                self.sessions.remove(at);
-                match over {
-                    SessionOver::Told | SessionOver::Remote => return None,
-                    SessionOver::Impostor => FileNews::Impostor,
-                    SessionOver::Broken => FileNews::Failed(CancelReason::Gone),
-                }
-            }
+            SessionEvent::Over(over) => return self.session_over(at, over),
         };
-        Some(FileOutput::Show { call, sender, news })
+        news.map(|news| FileOutput::Show { call, sender, news }).into_iter().collect()
+    }
+
+    /// Forgets a session. A transfer whose end it has not told will not go on.
+    fn session_over(&mut self, at: usize, over: SessionOver) -> Vec<FileOutput> {
+        let session = self.sessions.remove(at);
+        let (call, sender) = (&session.call, &session.sender);
+        self.forget(call);
+        let impostor = (over == SessionOver::Impostor).then_some(FileNews::Impostor);
+        let failed = session.running().into_iter().map(|n| FileNews::Failed { n, reason: CancelReason::Gone });
+        let news = impostor.into_iter().chain(failed);
+        news.map(|news| FileOutput::Show { call: call.clone(), sender: sender.clone(), news }).collect()
     }
 
     fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {
-        if let Some(session) = self.sessions.iter().find(|session| session.call == *call && session.with == *with) {
-            tell(session, command);
+        if let Some(at) = self.session_with(call, with) {
+            // A device that floods its session loses what it says.
+            let _ = self.sessions[at].tell(command);
         }
     }
 
     /// A message in this call, with who says it and where answers go.
-    fn post(&self, call: &CallId, address: Address, answer: &Answer) -> Option<FileOutput> {
+    fn post(&self, call: &CallId, address: Address, answer: &OwnSignal) -> Option<FileOutput> {
         let side = self.calls.get(call)?;
         let mut content = answer.content();
         content["from"] = side.tag.to_string().into();
@@ -349,37 +394,6 @@ impl Receiving {
     }
 }
 
-/// A session that takes no more is flooded by its device. ICE and offers are repeated.
-fn tell(session: &RunningSession, command: SessionCommand) {
-    if session.handle.commands.try_send(command).is_err() {
-        tracing::debug!(session = %session.handle.id, "a session does not keep up");
-    }
-}
-
-/// What a device calls itself: 128 random bits.
-fn new_tag() -> Option<DeviceTag> {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()).parse().ok()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_makes_us_post_to_the_nodes_of_the_call_alone() {
-        let side = OwnSide {
-            role: Role::Second,
-            tag: "0123456789abcdef".parse().unwrap(),
-            reply: "https://b.example:8443/a/own".parse().ok(),
-            address: "https://a.example/a/theirs".parse().unwrap(),
-            has_guest: false,
-        };
-        let knows = |reply: &str| side.knows(&reply.parse().unwrap());
-        assert!(
-            knows("https://a.example/a/device") && knows("https://a.example:443/x") && knows("https://b.example:8443/")
-        );
-        for other in ["https://b.example/a/x", "https://c.example/a/x", "http://127.0.0.1:8080/", "http://localhost/"] {
-            assert!(!knows(other), "{other}");
-        }
-    }
-}
+#[path = "receive_tests.rs"]
+mod tests;

@@ -11,8 +11,10 @@ use crate::cli::api_client::Api;
 use crate::cli::output::now;
 use crate::contract::{IceServers, IceTransportPolicy};
 use crate::media::identity::MediaIdentity;
+use crate::media::receive_folder::ReceiveFolder;
 use crate::media::remove_leftovers;
 use crate::media::session_events::SessionSettings;
+use crate::monitor::free_bytes;
 
 /// An address on no network (RFC 5737 §3), which only the default route leads to.
 const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
@@ -24,10 +26,11 @@ pub(super) async fn settings(folder: &Path, address: Option<IpAddr>, api: &Api) 
     let path = folder.canonicalize().with_context(|| format!("files can't go to {}", folder.display()))?;
     ensure!(path.is_dir(), "files can't go to {}, which is no folder", folder.display());
     // What a client that was killed has not removed.
-    remove_leftovers(&path).with_context(|| format!("incomplete files in {} can't be removed", folder.display()))?;
+    remove_leftovers(&path).with_context(|| format!("{} can't be read", folder.display()))?;
     let unknown = "no address of this machine is known for direct connections: name one with --media-address";
     let address = address.map_or_else(|| own_address(api), Ok).context(unknown)?;
-    Ok(SessionSettings { identity: Arc::new(MediaIdentity::new()?), address, folder: path, now })
+    let folder = Arc::new(ReceiveFolder::new(path, free_bytes));
+    Ok(SessionSettings { identity: Arc::new(MediaIdentity::new()?), address, folder, now })
 }
 
 /// Fails if the node relays all media: this client would tell the other side an address of this machine.

@@ -1,11 +1,11 @@
-//! Sends messages to peers in order, without blocking the receiver.
+//! Sends messages to peers, in order at each node, without blocking the receiver.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
+use url::Url;
 
 use super::contacts::Label;
 use crate::cli::api_client::{self, Api, ApiError};
@@ -17,12 +17,14 @@ use crate::core::base::root_cause::cause;
 /// Time limit for a peer's node.
 const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
-/// Attempts to send what nobody has typed, over about a quarter of a minute.
+/// Places in a queue that are kept for what is of use later, so that a device that asks too much stops no text.
+const RESERVED: usize = QUEUE / 2;
+/// Attempts to send what nobody has typed and is of use later, over about a quarter of a minute.
 const OWN_ATTEMPTS: u32 = 6;
 
 /// The content of a message.
 #[derive(Debug)]
-pub(super) enum Words {
+pub(super) enum PostContent {
     /// Typed text.
     Text(String),
     /// Our own address.
@@ -31,74 +33,106 @@ pub(super) enum Words {
     Signal(Value),
 }
 
-/// Queues messages.
+/// Queues messages for each node: one that doesn't answer delays nobody else's.
 #[derive(Debug)]
 pub(super) struct Sender {
-    posts: mpsc::Sender<Post>,
-    in_flight: Arc<AtomicUsize>,
+    client: reqwest::Client,
+    /// Our own node.
+    api: Api,
+    /// By the node's origin.
+    queues: HashMap<String, mpsc::Sender<Post>>,
+    outcomes: mpsc::Sender<SendOutcome>,
+    /// Messages whose outcome isn't known yet.
+    in_flight: usize,
 }
 
 #[derive(Debug)]
 struct Post {
     to: Label,
     address: Address,
-    words: Words,
+    content: PostContent,
 }
 
 /// The result of a message.
 #[derive(Debug)]
 pub(super) struct SendOutcome {
     pub(super) to: Label,
-    pub(super) words: Words,
+    pub(super) content: PostContent,
     pub(super) problem: Option<String>,
 }
 
 /// `api` is our own node.
 pub(super) fn start(api: Api) -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError> {
     let client = api_client::client()?;
+    let (outcomes, receiver) = mpsc::channel(QUEUE);
+    Ok((Sender { client, api, queues: HashMap::new(), outcomes, in_flight: 0 }, receiver))
+}
+
+/// A queue of posts to one node, which are sent one after the other.
+fn start_queue(client: reqwest::Client, api: Api, outcomes: mpsc::Sender<SendOutcome>) -> mpsc::Sender<Post> {
     let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
-    let (sender, outcomes) = mpsc::channel(QUEUE);
-    let in_flight = Arc::new(AtomicUsize::new(0));
-    let count = in_flight.clone();
     tokio::spawn(async move {
-        while let Some(Post { to, address, words }) = queue.recv().await {
-            let problem = said(&client, &api, &address, &words).await.err();
-            let told = sender.send(SendOutcome { to, words, problem }).await;
-            count.fetch_sub(1, Ordering::Relaxed);
-            if told.is_err() {
+        while let Some(Post { to, address, content }) = queue.recv().await {
+            let problem = said(&client, &api, &address, &content).await.err();
+            if outcomes.send(SendOutcome { to, content, problem }).await.is_err() {
                 break;
             }
         }
     });
-    Ok((Sender { posts, in_flight }, outcomes))
+    posts
 }
 
 impl Sender {
     /// Whether a message is still in flight.
     pub(super) fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0
+        self.in_flight > 0
     }
 
     /// Queues a message, or says why it can't be sent.
-    pub(super) fn send(&self, to: Label, address: Address, words: Words) -> Result<(), String> {
+    pub(super) fn send(&mut self, to: Label, address: Address, content: PostContent) -> Result<(), String> {
         if address.kind() == AddressKind::Sip {
             let name = &to.name;
             return Err(format!("{name}'s client is a SIP phone: send a SIP MESSAGE to {address} with a softphone"));
         }
-        self.posts
-            .try_send(Post { to, address, words })
-            .map_err(|_| "too much waits to be sent; try again".to_owned())?;
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let node = Url::parse(address.as_str()).map(|url| url.origin().ascii_serialization());
+        let queue = self
+            .queues
+            .entry(node.unwrap_or_default())
+            .or_insert_with(|| start_queue(self.client.clone(), self.api.clone(), self.outcomes.clone()));
+        if is_ephemeral(&content) && queue.capacity() <= RESERVED {
+            tracing::debug!(name = %to.name, "too much waits to be sent: an ephemeral message is dropped");
+            return Ok(());
+        }
+        queue.try_send(Post { to, address, content }).map_err(|_| "too much waits to be sent; try again".to_owned())?;
+        self.in_flight += 1;
         Ok(())
+    }
+
+    /// The outcome of a message is known.
+    pub(super) fn done(&mut self) {
+        self.in_flight -= 1;
     }
 }
 
-/// Sends a message. Text is tried once: the user sees the failure and can retry. What nobody has typed is retried for a
-/// while.
-async fn said(client: &reqwest::Client, api: &Api, address: &Address, words: &Words) -> Result<(), String> {
+/// Whether a message is of no use later. The two devices ask for it again.
+fn is_ephemeral(content: &PostContent) -> bool {
+    matches!(content, PostContent::Signal(content) if content["ephemeral"] == true)
+}
+
+/// How often a message is tried. With text, the user sees the failure and can retry.
+fn attempts(content: &PostContent) -> u32 {
+    match content {
+        PostContent::Text(_) => 1,
+        _ if is_ephemeral(content) => 1,
+        PostContent::Own(_) | PostContent::Signal(_) => OWN_ATTEMPTS,
+    }
+}
+
+/// Sends a message.
+async fn said(client: &reqwest::Client, api: &Api, address: &Address, content: &PostContent) -> Result<(), String> {
     for attempt in 1.. {
-        match post(client, api, address, words).await {
-            Err(Problem { later: true, .. }) if !matches!(words, Words::Text(_)) && attempt < OWN_ATTEMPTS => {
+        match post(client, api, address, content).await {
+            Err(Problem { later: true, .. }) if attempt < attempts(content) => {
                 tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
             }
             done => return done.map_err(|problem| problem.text),
@@ -115,11 +149,11 @@ struct Problem {
 
 /// Posts a message. [`Address`] allows only `https:`, and `http:` to loopback. Redirects are not followed. Our own node
 /// gets the token, and tells the receiver who sent the message.
-async fn post(client: &reqwest::Client, api: &Api, address: &Address, words: &Words) -> Result<(), Problem> {
-    let body = match words {
-        Words::Text(text) => serde_json::json!({"type": "text", "text": text}),
-        Words::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
-        Words::Signal(content) => content.clone(),
+async fn post(client: &reqwest::Client, api: &Api, address: &Address, content: &PostContent) -> Result<(), Problem> {
+    let body = match content {
+        PostContent::Text(text) => serde_json::json!({"type": "text", "text": text}),
+        PostContent::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
+        PostContent::Signal(content) => content.clone(),
     };
     let request = client.post(address.as_str()).timeout(WITHIN).json(&body);
     let request = if api.owns(address) { request.bearer_auth(api.token()) } else { request };
@@ -136,10 +170,25 @@ async fn post(client: &reqwest::Client, api: &Api, address: &Address, words: &Wo
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::*;
+    fn label() -> Label {
+        Label { n: 1, name: "Bob".to_owned(), number: None }
+    }
+
+    fn address(node: &TcpListener) -> Address {
+        format!("http://{}/a/x", node.local_addr().unwrap()).parse().unwrap()
+    }
+
+    /// A client of the node at this address.
+    fn api(node: &TcpListener) -> Api {
+        // Fails if a provider is already installed, which is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Api::new(format!("http://{}", node.local_addr().unwrap()).parse().unwrap(), "token").unwrap()
+    }
 
     /// What is sent to a node in one request, up to the end of its head.
     async fn request_head(node: &TcpListener) -> String {
@@ -156,20 +205,45 @@ mod tests {
 
     #[tokio::test]
     async fn our_own_node_gets_the_token_and_no_other() {
-        // Fails if a provider is already installed, which is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let [own, other] =
             [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
-        let url = |node: &TcpListener| format!("http://{}", node.local_addr().unwrap());
-        let api = Api::new(url(&own).parse().unwrap(), "token").unwrap();
-        let client = api_client::client().unwrap();
+        let (api, client) = (api(&own), api_client::client().unwrap());
         for (node, shows) in [(&own, true), (&other, false)] {
-            let address = format!("{}/a/x", url(node)).parse().unwrap();
-            let words = Words::Text("hi".to_owned());
-            let (posted, head) = tokio::join!(post(&client, &api, &address, &words), request_head(node));
+            let (address, text) = (address(node), PostContent::Text("hi".to_owned()));
+            let (posted, head) = tokio::join!(post(&client, &api, &address, &text), request_head(node));
             assert!(posted.is_ok());
             assert_eq!(head.contains("authorization: bearer token"), shows, "{head}");
             assert_eq!(head.contains("authorization"), shows, "{head}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_delays_no_message_to_another() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut sender, mut outcomes) = start(api(&silent)).unwrap();
+        sender.send(label(), address(&silent), PostContent::Text("to the silent one".to_owned())).unwrap();
+        sender.send(label(), address(&other), PostContent::Text("to the other".to_owned())).unwrap();
+        tokio::spawn(async move { request_head(&other).await });
+        let outcome = tokio::time::timeout(WITHIN / 2, outcomes.recv()).await.expect("it is delayed").unwrap();
+        assert!(matches!(&outcome.content, PostContent::Text(text) if text == "to the other"), "{outcome:?}");
+        assert!(outcome.problem.is_none() && sender.is_busy());
+    }
+
+    #[tokio::test]
+    async fn a_device_that_asks_again_and_again_stops_no_text() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut sender, _outcomes) = start(api(&silent)).unwrap();
+        for _ in 0..1000 {
+            let answer = PostContent::Signal(json!({"type": "sdp", "ephemeral": true}));
+            sender.send(label(), address(&silent), answer).unwrap();
+        }
+        sender.send(label(), address(&silent), PostContent::Text("still here".to_owned())).unwrap();
+    }
+
+    #[test]
+    fn what_is_of_no_use_later_is_tried_once() {
+        assert_eq!(attempts(&PostContent::Signal(json!({"type": "ice", "ephemeral": true}))), 1);
+        assert_eq!(attempts(&PostContent::Signal(json!({"type": "accept"}))), OWN_ATTEMPTS);
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::contacts::{Label, called, shown};
-use super::sender::{SendOutcome, Words};
+use super::sender::{PostContent, SendOutcome};
 use crate::cli::output::{clean, clock, json as print_json, line, now};
 use crate::contract::{Capability, Message, MessageBody, Notice, NoticeBody, PeerIdentity, Role};
 use crate::core::base::name::ClientId;
@@ -109,11 +109,11 @@ impl Show {
     }
 
     pub(super) fn outcome(&self, outcome: &SendOutcome) -> anyhow::Result<()> {
-        let SendOutcome { to, words, problem } = outcome;
-        let text = match words {
-            Words::Text(text) => text,
-            Words::Own(_) => return self.answered(to, problem.as_deref()),
-            Words::Signal(content) => return self.signalled(to, content, problem.as_deref()),
+        let SendOutcome { to, content, problem } = outcome;
+        let text = match content {
+            PostContent::Text(text) => text,
+            PostContent::Own(_) => return self.answered(to, problem.as_deref()),
+            PostContent::Signal(content) => return self.signalled(to, content, problem.as_deref()),
         };
         if self.json {
             let kind = if problem.is_none() { "sent" } else { "failed" };

@@ -53,6 +53,12 @@ impl Current {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The binding of a test.
+    #[cfg(test)]
+    pub(super) fn of(id: ClientId) -> Current {
+        Current(Arc::new(Mutex::new(Some(id))))
+    }
+
     fn set(&self, id: Option<ClientId>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }

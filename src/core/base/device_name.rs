@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::characters::reorders;
+
 /// Maximum length, in characters.
 const CHARACTERS: usize = 64;
 
@@ -44,7 +46,7 @@ impl TryFrom<String> for DeviceName {
         if text.chars().count() > CHARACTERS {
             return Err(DeviceNameError::TooLong);
         }
-        match text.chars().find(|c| is_refused(*c)) {
+        match text.chars().find(|c| c.is_control() || reorders(*c)) {
             Some(c) => Err(DeviceNameError::Character(c)),
             None => Ok(DeviceName(text)),
         }
@@ -57,12 +59,6 @@ impl FromStr for DeviceName {
     fn from_str(text: &str) -> Result<DeviceName, DeviceNameError> {
         text.to_owned().try_into()
     }
-}
-
-/// Control characters, the characters of Unicode's property `Bidi_Control`, and line and paragraph separators.
-fn is_refused(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl From<DeviceName> for String {

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod characters;
 pub mod device_name;
 pub mod enrolment_code;
 pub mod guest_code;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::monitor::Metrics;
+use crate::monitor::{Metrics, free_bytes};
 use crate::node::config::{MB, StorageConfig};
 
 /// The free space on the database's disk.
@@ -38,8 +38,8 @@ impl Space {
 
     /// Measures the free space.
     pub(in crate::node) fn measure(&self) {
-        let free = match rustix::fs::statvfs(&self.folder) {
-            Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+        let free = match free_bytes(&self.folder) {
+            Ok(free) => free,
             Err(error) => return tracing::debug!(%error, "the free space can't be measured"),
         };
         let was_low = self.is_low();
