@@ -101,7 +101,7 @@ impl Store {
             "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings
              WHERE id = $1 AND expires > $2",
         );
-        let row = query.bind(id.to_string()).bind(now.0).fetch_optional(&self.pool).await?;
+        let row = query.bind(id.to_string()).bind(now.0).fetch_optional(self.reader()).await?;
         row.map(|row| read(&row)).transpose()
     }
 
@@ -113,7 +113,7 @@ impl Store {
                  AND EXISTS (SELECT 1 FROM numbers n WHERE n.number = $3 AND COALESCE(n.enabled, 1) = 1)
              ORDER BY id DESC LIMIT $2",
         );
-        let rows = query.bind(now.0).bind(limit).bind(number.to_string()).fetch_all(&self.pool).await?;
+        let rows = query.bind(now.0).bind(limit).bind(number.to_string()).fetch_all(self.reader()).await?;
         rows.iter().map(read).collect()
     }
 
@@ -133,7 +133,7 @@ impl Store {
             query.push(" AND number = ").push_bind(number.to_string());
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-        query.build().fetch_all(&self.pool).await?.iter().map(read).collect()
+        query.build().fetch_all(self.reader()).await?.iter().map(read).collect()
     }
 }
 

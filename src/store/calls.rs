@@ -31,7 +31,7 @@ impl Store {
     /// One call.
     pub async fn call(&self, id: &CallId) -> Result<Option<Call>, StoreError> {
         let query = sqlx::query_scalar::<_, String>("SELECT body FROM calls WHERE id = $1");
-        let found = query.bind(id.to_string()).fetch_optional(&self.pool).await?;
+        let found = query.bind(id.to_string()).fetch_optional(self.reader()).await?;
         found.map(|body| read(&body)).transpose()
     }
 
@@ -48,7 +48,7 @@ impl Store {
         }
         // Ids of calls grow with time.
         query.push(" ORDER BY id DESC LIMIT ").push_bind(filter.limit);
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(self.reader()).await?;
         let call = |row: &SqliteRow| read(&row.try_get::<String, _>(0)?);
         rows.iter().filter_map(|row| legible(call(row))).collect()
     }

@@ -79,7 +79,7 @@ impl Store {
             "SELECT number, other, client, form, body, attempts, created FROM deliveries
              WHERE state = 'pending' ORDER BY id",
         );
-        query.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
+        query.fetch_all(self.reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// The deliveries that a client still needs: all pending ones and, with `after`, those sent after that id for
@@ -93,7 +93,7 @@ impl Store {
         );
         // Greater than any id.
         let after = after.unwrap_or("~").to_owned();
-        let rows = query.bind(client.to_string()).bind(after).fetch_all(&self.pool).await?;
+        let rows = query.bind(client.to_string()).bind(after).fetch_all(self.reader()).await?;
         rows.iter().filter_map(|row| legible(read(row))).collect()
     }
 
@@ -101,7 +101,7 @@ impl Store {
     pub async fn waiting(&self, call: &CallId) -> Result<u64, StoreError> {
         let query =
             sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM deliveries WHERE call = $1 AND state = 'pending'");
-        let count = query.bind(call.to_string()).fetch_one(&self.pool).await?;
+        let count = query.bind(call.to_string()).fetch_one(self.reader()).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -137,12 +137,12 @@ impl Store {
             let call = row.try_get::<String, _>(0)?.parse().map_err(|e| StoreError::unreadable("delivery", e))?;
             Ok((call, u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0)))
         };
-        rows.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
+        rows.fetch_all(self.reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// If more than `max` deliveries are stored: the time before which the oldest tenth of the calls ended.
     pub async fn crowded(&self, max: u64) -> Result<Option<UnixMillis>, StoreError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM deliveries").fetch_one(&self.pool).await?;
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM deliveries").fetch_one(self.reader()).await?;
         if u64::try_from(count).unwrap_or(0) <= max {
             return Ok(None);
         }
@@ -150,7 +150,7 @@ impl Store {
             "SELECT ended + 1 FROM calls WHERE ended IS NOT NULL ORDER BY ended
              LIMIT 1 OFFSET (SELECT COUNT(*) / 10 FROM calls WHERE ended IS NOT NULL)",
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.reader())
         .await?;
         Ok(line.map(UnixMillis))
     }
@@ -164,7 +164,7 @@ impl Store {
             let numbers = [number.parse().map_err(|e| bad(&e))?, other.parse().map_err(|e| bad(&e))?];
             Ok((call.parse().map_err(|e| bad(&e))?, numbers))
         };
-        rows.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
+        rows.fetch_all(self.reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// The deliveries of calls, for administrators.
@@ -178,7 +178,7 @@ impl Store {
         );
         super::push_in(&mut query, calls.iter().map(CallId::to_string));
         query.push(" ORDER BY id LIMIT 10000");
-        query.build().fetch_all(&self.pool).await?.iter().filter_map(|row| legible(view(row))).collect()
+        query.build().fetch_all(self.reader()).await?.iter().filter_map(|row| legible(view(row))).collect()
     }
 }
 

@@ -86,7 +86,7 @@ impl Store {
     /// Whether there is a valid code with this hash.
     pub async fn has_enrolment(&self, code: &[u8; 32], now: UnixMillis) -> Result<bool, StoreError> {
         let query = sqlx::query(VALID);
-        Ok(query.bind(code.to_vec()).bind(now.0).fetch_optional(&self.pool).await?.is_some())
+        Ok(query.bind(code.to_vec()).bind(now.0).fetch_optional(self.reader()).await?.is_some())
     }
 
     /// Uses up a code and adds a device to its number, or does neither.
@@ -111,7 +111,7 @@ impl Store {
     pub async fn device(&self, id: &DeviceId, now: UnixMillis) -> Result<Option<EnrolledDevice>, StoreError> {
         let mut query = select(now);
         query.push(" WHERE d.id = ").push_bind(id.to_string());
-        query.build().fetch_optional(&self.pool).await?.map(|row| read(&row)).transpose()
+        query.build().fetch_optional(self.reader()).await?.map(|row| read(&row)).transpose()
     }
 
     /// At most `limit` devices of a number, or of all numbers, newest first.
@@ -126,7 +126,7 @@ impl Store {
             query.push(" WHERE d.number = ").push_bind(number.to_string());
         }
         query.push(" ORDER BY d.id DESC LIMIT ").push_bind(limit);
-        query.build().fetch_all(&self.pool).await?.iter().map(read).collect()
+        query.build().fetch_all(self.reader()).await?.iter().map(read).collect()
     }
 
     /// Renames a device; false if it doesn't exist.
@@ -149,7 +149,7 @@ impl Store {
             "SELECT number, NULL FROM numbers WHERE credential = $1
              UNION ALL SELECT number, id FROM devices WHERE token = $1 LIMIT 1",
         );
-        let Some(row) = query.bind(hash.to_vec()).fetch_optional(&self.pool).await? else { return Ok(None) };
+        let Some(row) = query.bind(hash.to_vec()).fetch_optional(self.reader()).await? else { return Ok(None) };
         let number: String = row.try_get(0)?;
         let number = number.parse().map_err(|e| StoreError::unreadable("number", e))?;
         let device: Option<String> = row.try_get(1)?;

@@ -31,6 +31,9 @@ pub use settings::TokenRole;
 pub use sip_messages::SipFailure;
 pub use writer::Commit;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use writer::Writer;
@@ -52,14 +55,26 @@ fn push_in(query: &mut QueryBuilder<Sqlite>, values: impl IntoIterator<Item = St
 pub struct Store {
     pool: SqlitePool,
     writer: Writer,
-    file: std::sync::Arc<lost_file::Opened>,
+    reads: Arc<AtomicU64>,
+    file: Arc<lost_file::Opened>,
 }
 
 impl Store {
     /// Checks that the database can be read.
     pub async fn check(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        sqlx::query("SELECT 1").execute(self.reader()).await?;
         Ok(())
+    }
+
+    /// The number of queries since the start. Those of the writer don't count.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// The connections for queries. Counts one.
+    fn reader(&self) -> &SqlitePool {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        &self.pool
     }
 
     /// Commits pending writes and closes the database.

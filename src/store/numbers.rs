@@ -70,7 +70,7 @@ impl Store {
                  AND b.offer <> '\"never\"'
              WHERE n.number = $1 ORDER BY b.id DESC",
         );
-        let rows = query.bind(number.to_string()).bind(now.0).fetch_all(&self.pool).await?;
+        let rows = query.bind(number.to_string()).bind(now.0).fetch_all(self.reader()).await?;
         let Some(row) = rows.first() else { return Ok(Facts::default()) };
         let home = row.try_get::<Option<String>, _>(0)?.and_then(|name| name.parse().ok());
         let offers = rows.iter().filter_map(|row| row.try_get::<Option<String>, _>(1).transpose());
@@ -98,7 +98,7 @@ impl Store {
         let query = sqlx::query(
             "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers WHERE number = $1",
         );
-        let row = query.bind(number.to_string()).fetch_optional(&self.pool).await?;
+        let row = query.bind(number.to_string()).fetch_optional(self.reader()).await?;
         row.map(|row| view(&row)).transpose()
     }
 
@@ -109,7 +109,7 @@ impl Store {
              WHERE number > $1 ORDER BY number LIMIT $2",
         );
         let rows = query.bind(after.map(Number::to_string).unwrap_or_default()).bind(limit);
-        rows.fetch_all(&self.pool).await?.iter().map(view).collect()
+        rows.fetch_all(self.reader()).await?.iter().map(view).collect()
     }
 
     /// The numbers whose credential these rows would replace.
@@ -121,7 +121,7 @@ impl Store {
             let mut query = QueryBuilder::<Sqlite>::new("SELECT number, credential FROM numbers WHERE number");
             super::push_in(&mut query, chunk.iter().map(|number| (*number).clone()));
             query.push(" AND credential IS NOT NULL");
-            for row in query.build().fetch_all(&self.pool).await? {
+            for row in query.build().fetch_all(self.reader()).await? {
                 let (number, old): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
                 let row = new.get(&number).filter(|row| row.credential.is_some_and(|hash| hash[..] != old[..]));
                 changed.extend(row.map(|row| row.number.clone()));
@@ -140,7 +140,7 @@ impl Store {
                 list.push_bind(hash.to_vec());
             }
             query.push(")");
-            for row in query.build().fetch_all(&self.pool).await? {
+            for row in query.build().fetch_all(self.reader()).await? {
                 let (holder, hash): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
                 let claims = chunk.iter().filter(|(number, h)| h[..] == hash[..] && number.to_string() != holder);
                 taken.extend(claims.map(|(number, _)| number.clone()));

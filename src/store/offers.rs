@@ -43,7 +43,7 @@ impl Store {
 
     /// All offers.
     pub async fn offers(&self) -> Result<Vec<StoredOffer>, StoreError> {
-        let rows = sqlx::query("SELECT peer, received, body FROM offers ORDER BY received").fetch_all(&self.pool);
+        let rows = sqlx::query("SELECT peer, received, body FROM offers ORDER BY received").fetch_all(self.reader());
         rows.await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 }

@@ -62,7 +62,7 @@ impl Store {
         }
         drop(readers);
         let file = Opened::at(path).map_err(|e| failed(e.to_string()))?.into();
-        Ok(Store { pool, writer: Writer::start(connection), file })
+        Ok(Store { pool, writer: Writer::start(connection), reads: Default::default(), file })
     }
 }
 

@@ -14,7 +14,7 @@ impl Store {
     pub async fn prune_before(&self, before: UnixMillis, keep: u64) -> Result<UnixMillis, StoreError> {
         let over = "SELECT ended FROM calls WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT 1 OFFSET $1";
         let keep = i64::try_from(keep).unwrap_or(i64::MAX);
-        let line: Option<i64> = sqlx::query_scalar(over).bind(keep).fetch_optional(&self.pool).await?;
+        let line: Option<i64> = sqlx::query_scalar(over).bind(keep).fetch_optional(self.reader()).await?;
         Ok(line.map_or(before, |line| before.max(UnixMillis(line.saturating_add(1)))))
     }
 

@@ -39,7 +39,7 @@ impl Store {
     /// The node's secret. At the first start, stores `fresh` as the secret.
     pub async fn secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
-        if let Some(found) = query.bind(SECRET).fetch_optional(&self.pool).await? {
+        if let Some(found) = query.bind(SECRET).fetch_optional(self.reader()).await? {
             let secret = found.try_into();
             return secret.map_err(|_| StoreError::unreadable("secret", "it is not 32 bytes long"));
         }
@@ -50,7 +50,7 @@ impl Store {
     /// The clock reading of the last run, if known.
     pub async fn clock(&self) -> Result<Option<ClockReading>, StoreError> {
         let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
-        let found = query.bind(CLOCK).fetch_optional(&self.pool).await?;
+        let found = query.bind(CLOCK).fetch_optional(self.reader()).await?;
         let clock = found.and_then(|value| legible(record::read::<ClockRecord>(value))).transpose()?;
         Ok(clock.map(ClockReading::from))
     }
@@ -88,7 +88,7 @@ impl Store {
     /// The role of the token with this hash.
     pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<TokenRole>, StoreError> {
         let query = sqlx::query_scalar::<_, String>("SELECT role FROM tokens WHERE hash = $1");
-        let role = query.bind(hash.to_vec()).fetch_optional(&self.pool).await?;
+        let role = query.bind(hash.to_vec()).fetch_optional(self.reader()).await?;
         Ok(role.and_then(|word| TokenRole::read(&word)))
     }
 }

@@ -37,7 +37,7 @@ impl Store {
         let query = sqlx::query_scalar::<_, String>(
             "SELECT id FROM deliveries WHERE state = 'pending' AND form = $1 AND attempts > 0 AND error IS NULL",
         );
-        Ok(query.bind(ClientForm::Sip.as_str()).fetch_all(&self.pool).await?.into_iter().collect())
+        Ok(query.bind(ClientForm::Sip.as_str()).fetch_all(self.reader()).await?.into_iter().collect())
     }
 }
 

@@ -20,6 +20,7 @@ use names::{
     CALLS_LIVE, CLIENTS_CONNECTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, DECISION_SECONDS, DECISIONS, DELIVERIES,
     DELIVERY_SECONDS, FAILED_LOGINS, HTTP_REQUESTS, INBOX_POSTS, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED,
     PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, SIP_DROPPED, STORE_FAILED_WRITES, STORE_FREE_BYTES, STORE_LOW_SPACE,
+    STORE_READS,
 };
 
 /// Buckets of the histograms. The budgets are 1 ms for a decision and 100 ms for a delivery.
@@ -158,5 +159,10 @@ impl Metrics {
     /// The total number of failed writes.
     pub fn store_failed_writes(self, writes: u64) {
         counter!(STORE_FAILED_WRITES).absolute(writes);
+    }
+
+    /// The total number of queries.
+    pub fn store_reads(self, reads: u64) {
+        counter!(STORE_READS).absolute(reads);
     }
 }

@@ -15,6 +15,7 @@ pub(in crate::monitor) const PEER_OFFERS_MATCHED: &str = "sidecall_peer_offers_m
 pub(in crate::monitor) const PEER_ANSWERS: &str = "sidecall_peer_answers_total";
 pub(in crate::monitor) const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
 pub(in crate::monitor) const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
+pub(in crate::monitor) const STORE_READS: &str = "sidecall_store_reads_total";
 pub(in crate::monitor) const TASK_PANICS: &str = "sidecall_task_panics_total";
 pub(in crate::monitor) const CLOCK_STEP: &str = "sidecall_clock_step";
 pub(in crate::monitor) const STORE_FREE_BYTES: &str = "sidecall_store_free_bytes";
@@ -52,6 +53,7 @@ pub const NAMES: &[(&str, &str)] = &[
     (PEER_ANSWERS, "Answers to the other side's address that the node made, by what became of them"),
     (HTTP_REQUESTS, "HTTP requests, by method, route and status"),
     (STORE_FAILED_WRITES, "Writes that the database did not take"),
+    (STORE_READS, "Queries to the database"),
     (TASK_PANICS, "Tasks of one call or request that broke, by kind"),
     (CLOCK_STEP, "By how many seconds the wall clock was stepped since the start"),
     (STORE_FREE_BYTES, "Free space on the database's disk"),

@@ -48,6 +48,7 @@ impl Upkeep {
     async fn tick(&mut self, n: u64, beat: &Beat) -> Result<(), StoreError> {
         self.space.measure();
         self.metrics.store_failed_writes(self.store.failed_writes());
+        self.metrics.store_reads(self.store.reads());
         // For the metrics of PBXs whose agents have fallen silent.
         let _ = self.links.views(now());
         for call in self.live.to_retry() {
