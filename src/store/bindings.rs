@@ -95,49 +95,41 @@ impl Store {
         self.writer.run(Write::ExpireBindings(now)).await.map(drop)
     }
 
-    /// A binding that hasn't expired.
+    /// A binding that hasn't expired, from memory.
     pub async fn binding(&self, id: &ClientId, now: UnixMillis) -> Result<Option<Binding>, StoreError> {
-        let query = sqlx::query(
-            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings
-             WHERE id = $1 AND expires > $2",
-        );
-        let row = query.bind(id.to_string()).bind(now.0).fetch_optional(self.reader()).await?;
-        row.map(|row| read(&row)).transpose()
+        Ok(self.directory.read().binding(id, now).cloned())
     }
 
-    /// The clients of a number, newest first; none if it is switched off.
+    /// The clients of a number, newest first, from memory; none if it is switched off.
     pub async fn taking_part(&self, number: &Number, now: UnixMillis, limit: u32) -> Result<Vec<Binding>, StoreError> {
-        let query = sqlx::query(
-            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings
-             WHERE expires > $1 AND number = $3
-                 AND EXISTS (SELECT 1 FROM numbers n WHERE n.number = $3 AND COALESCE(n.enabled, 1) = 1)
-             ORDER BY id DESC LIMIT $2",
-        );
-        let rows = query.bind(now.0).bind(limit).bind(number.to_string()).fetch_all(self.reader()).await?;
-        rows.iter().map(read).collect()
+        let directory = self.directory.read();
+        if directory.number(number).is_none_or(|state| !state.is_enabled) {
+            return Ok(Vec::new());
+        }
+        Ok(directory.clients_of(number, now).take(limit as usize).cloned().collect())
     }
 
-    /// The clients of a number, or of all numbers, newest first.
+    /// The clients of a number, from memory, or of all numbers; newest first.
     pub async fn bindings(
         &self,
         number: Option<&Number>,
         now: UnixMillis,
         limit: u32,
     ) -> Result<Vec<Binding>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings
-             WHERE expires > ",
-        );
-        query.push_bind(now.0);
         if let Some(number) = number {
-            query.push(" AND number = ").push_bind(number.to_string());
+            return Ok(self.directory.read().clients_of(number, now).take(limit as usize).cloned().collect());
         }
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        query.push(" WHERE expires > ").push_bind(now.0).push(" ORDER BY id DESC LIMIT ").push_bind(limit);
         query.build().fetch_all(self.reader()).await?.iter().map(read).collect()
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Binding, StoreError> {
+/// Selects what [`read`] reads.
+pub(super) const SELECT: &str =
+    "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings";
+
+pub(super) fn read(row: &SqliteRow) -> Result<Binding, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("binding", e);
     let address: Option<String> = row.try_get(3)?;
     let device: Option<String> = row.try_get(9)?;
@@ -151,12 +143,8 @@ fn read(row: &SqliteRow) -> Result<Binding, StoreError> {
         capabilities: serde_json::from_str(&row.try_get::<String, _>(5)?).map_err(|e| bad(&e))?,
         lifetime: Duration::from_millis(u64::try_from(row.try_get::<i64, _>(6)?).unwrap_or(0)),
         expires: UnixMillis(row.try_get(7)?),
-        offer: offer(&row.try_get::<String, _>(8)?)?,
+        offer: serde_json::from_str(&row.try_get::<String, _>(8)?).map_err(|e| bad(&e))?,
     })
-}
-
-pub(super) fn offer(json: &str) -> Result<OfferTo, StoreError> {
-    serde_json::from_str(json).map_err(|e| StoreError::unreadable("binding", e))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
@@ -245,6 +233,8 @@ pub(super) async fn extend(
 }
 
 pub(super) async fn expire(connection: &mut SqliteConnection, now: UnixMillis) -> Result<Done, StoreError> {
-    let done = sqlx::query("DELETE FROM bindings WHERE expires <= $1").bind(now.0).execute(connection).await?;
-    Ok(Done::Rows(done.rows_affected()))
+    let expired = sqlx::query_scalar::<_, String>("DELETE FROM bindings WHERE expires <= $1 RETURNING id");
+    let expired = expired.bind(now.0).fetch_all(connection).await?;
+    // Memory doesn't have a client whose id can't be read.
+    Ok(Done::Expired(expired.iter().filter_map(|id| id.parse().ok()).collect()))
 }

@@ -1,14 +1,15 @@
 //! The database: directory, bindings, devices, calls, deliveries, offers, tokens.
 //!
-//! Reads use a pool. All writes go through one task, in order, and are committed in groups. A decision queues
-//! its call and doesn't wait; a later report of the same call waits for its commit. The database is SQLite, but no
-//! SQLite type appears in the interface.
+//! Numbers and their clients are in memory, too; other reads use a pool. All writes go through one task, in order, and are
+//! committed in groups. A decision queues its call and doesn't wait; a later report of the same call waits for its commit.
+//! The database is SQLite, but no SQLite type appears in the interface.
 
 mod bindings;
 mod calls;
 mod deliveries;
 mod delivery_writes;
 mod devices;
+mod directory;
 mod error;
 mod lost_file;
 mod numbers;
@@ -36,6 +37,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
+use directory::DirectoryCache;
 use writer::Writer;
 
 /// Adds ` IN (…)` with these values.
@@ -48,13 +50,14 @@ fn push_in(query: &mut QueryBuilder<Sqlite>, values: impl IntoIterator<Item = St
     query.push(")");
 }
 
-/// The database, shared by everything that reads or writes it. A method that reads fails if the database can't be read,
-/// and a method that waits for a write fails if the write fails. A method that returns a [`Commit`] fails if the queue is
-/// full or the store is closed.
+/// The database, shared by everything that reads or writes it. A method that reads fails if the database can't be read; one
+/// that reads from memory doesn't fail. A method that waits for a write fails if the write fails. A method that returns a
+/// [`Commit`] fails if the queue is full or the store is closed.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: SqlitePool,
     writer: Writer,
+    directory: DirectoryCache,
     reads: Arc<AtomicU64>,
     file: Arc<lost_file::Opened>,
 }

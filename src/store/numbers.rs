@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::directory::NumberState;
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{NumberEntry, NumberKind, NumberView};
@@ -61,21 +62,9 @@ pub struct Facts {
 }
 
 impl Store {
-    /// Reads the facts about a number in one query.
+    /// The facts about a number, from memory.
     pub async fn facts(&self, number: &Number, now: UnixMillis) -> Result<Facts, StoreError> {
-        // Ids of bindings grow with time: the greatest is the newest.
-        let query = sqlx::query(
-            "SELECT n.pbx, b.offer FROM numbers n
-             LEFT JOIN bindings b ON b.number = n.number AND b.expires > $2 AND COALESCE(n.enabled, 1) = 1
-                 AND b.offer <> '\"never\"'
-             WHERE n.number = $1 ORDER BY b.id DESC",
-        );
-        let rows = query.bind(number.to_string()).bind(now.0).fetch_all(self.reader()).await?;
-        let Some(row) = rows.first() else { return Ok(Facts::default()) };
-        let home = row.try_get::<Option<String>, _>(0)?.and_then(|name| name.parse().ok());
-        let offers = rows.iter().filter_map(|row| row.try_get::<Option<String>, _>(1).transpose());
-        let offers = offers.map(|offer| super::bindings::offer(&offer?)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Facts { known: NumberFacts { served: true, has_client: !offers.is_empty(), home }, offers })
+        Ok(self.directory.read().facts(number, now))
     }
 
     /// Adds or replaces entries: all, or none if a credential belongs to another number.
@@ -93,23 +82,18 @@ impl Store {
         Ok(self.writer.run(Write::Enable(number.clone(), enabled)).await?.rows() > 0)
     }
 
-    /// One entry.
+    /// One entry, from memory.
     pub async fn number(&self, number: &Number) -> Result<Option<NumberView>, StoreError> {
-        let query = sqlx::query(
-            "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers WHERE number = $1",
-        );
-        let row = query.bind(number.to_string()).fetch_optional(self.reader()).await?;
-        row.map(|row| view(&row)).transpose()
+        Ok(self.directory.read().number(number).map(NumberState::view))
     }
 
     /// At most `limit` entries after `after`, in order.
     pub async fn numbers(&self, after: Option<&Number>, limit: u32) -> Result<Vec<NumberView>, StoreError> {
-        let query = sqlx::query(
-            "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers
-             WHERE number > $1 ORDER BY number LIMIT $2",
-        );
-        let rows = query.bind(after.map(Number::to_string).unwrap_or_default()).bind(limit);
-        rows.fetch_all(self.reader()).await?.iter().map(view).collect()
+        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        query.push(" WHERE number > ").push_bind(after.map(Number::to_string).unwrap_or_default());
+        query.push(" ORDER BY number LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(self.reader()).await?;
+        rows.iter().map(|row| read(row).map(|state| state.view())).collect()
     }
 
     /// The numbers whose credential these rows would replace.
@@ -150,19 +134,21 @@ impl Store {
     }
 }
 
-fn view(row: &SqliteRow) -> Result<NumberView, StoreError> {
-    let number: String = row.try_get(0)?;
-    let entry = NumberEntry {
-        name: row.try_get(1)?,
+/// Selects what [`read`] reads.
+pub(super) const SELECT: &str =
+    "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers";
+
+pub(super) fn read(row: &SqliteRow) -> Result<NumberState, StoreError> {
+    let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("number", e);
+    Ok(NumberState {
+        number: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
+        name: row.try_get::<Option<String>, _>(1)?.map(String::into_boxed_str),
         pbx: row.try_get::<Option<String>, _>(2)?.and_then(|name| name.parse().ok()),
         kind: if row.try_get::<String, _>(3)? == "main" { NumberKind::Main } else { NumberKind::Extension },
-        extensions: serde_json::from_str(&row.try_get::<String, _>(4)?)
-            .map_err(|e| StoreError::unreadable("number", e))?,
-        enabled: Some(row.try_get::<i64, _>(5)? != 0),
-        credential: None,
-    };
-    let number = number.parse().map_err(|e| StoreError::unreadable("number", e))?;
-    Ok(NumberView { number, entry, has_credential: row.try_get(6)? })
+        extensions: serde_json::from_str(&row.try_get::<String, _>(4)?).map_err(|e| bad(&e))?,
+        is_enabled: row.try_get::<i64, _>(5)? != 0,
+        has_credential: row.try_get(6)?,
+    })
 }
 
 pub(super) async fn put(connection: &mut SqliteConnection, rows: &[NumberRow]) -> Result<Done, StoreError> {

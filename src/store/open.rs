@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use super::directory::DirectoryCache;
 use super::lost_file::Opened;
 use super::writer::Writer;
 use super::{Store, StoreError};
@@ -23,8 +24,8 @@ const OPENING: u32 = 40;
 const READERS: u32 = 3;
 
 impl Store {
-    /// Opens the SQLite database at `path`, creates it if necessary, and runs migrations. Fails if the file isn't a
-    /// sidecall database.
+    /// Opens the SQLite database at `path`, creates it if necessary, runs migrations, and loads the directory. Fails if the
+    /// file isn't a sidecall database.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
         let failed = |reason: String| StoreError::Open { path: path.display().to_string(), reason };
         create(path).map_err(|e| failed(e.to_string()))?;
@@ -40,7 +41,8 @@ impl Store {
         let single = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone());
         let single = single.await.map_err(|e| failed(e.to_string()))?;
         sqlx::migrate!("src/store/migrations").run(&single).await.map_err(|e| failed(e.to_string()))?;
-        let connection = single.acquire().await.map_err(|e| failed(e.to_string()))?.detach();
+        let mut connection = single.acquire().await.map_err(|e| failed(e.to_string()))?.detach();
+        let directory = DirectoryCache::load(&mut connection).await.map_err(|e| failed(e.to_string()))?;
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(READERS)
@@ -62,7 +64,8 @@ impl Store {
         }
         drop(readers);
         let file = Opened::at(path).map_err(|e| failed(e.to_string()))?.into();
-        Ok(Store { pool, writer: Writer::start(connection), reads: Default::default(), file })
+        let writer = Writer::start(connection, directory.clone());
+        Ok(Store { pool, writer, directory, reads: Default::default(), file })
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::deliveries::Parted;
 use super::devices::{DeviceRow, EnrolOutcome, Enrolment};
+use super::directory::{DirectoryCache, DirectoryChanges};
 use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipFailure;
@@ -69,6 +70,7 @@ pub(super) enum Done {
     Renewed(Option<Box<Binding>>),
     Enrol(Box<EnrolOutcome>),
     Revoked(Option<Vec<ClientId>>),
+    Expired(Vec<ClientId>),
     Parted(Parted),
 }
 
@@ -110,14 +112,15 @@ struct State {
     failing: AtomicBool,
     failed: AtomicU64,
     why: Mutex<String>,
+    directory: DirectoryCache,
     closing: tokio_util::sync::CancellationToken,
     closed: tokio_util::sync::CancellationToken,
 }
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection) -> Writer {
+    pub(super) fn start(connection: SqliteConnection, directory: DirectoryCache) -> Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let state = Arc::new(State::default());
+        let state = Arc::new(State { directory, ..State::default() });
         tokio::spawn(write(connection, queue, state.clone()));
         Writer { jobs, state }
     }
@@ -191,14 +194,14 @@ async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>,
 
 /// Commits a group of writes, one by one if the group fails. Returns false if SQLite's thread is gone.
 async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: &State) -> bool {
-    let results = match together(connection, group).await {
+    let results = match together(connection, group, &state.directory).await {
         Ok(results) => results.into_iter().map(Ok).collect(),
         // The whole database fails, so retrying each write is useless.
         Err(error) if error.is_unavailable() => group.iter().map(|_| Err(error.clone())).collect(),
         Err(_) => {
             let mut results = Vec::with_capacity(group.len());
             for job in group.iter() {
-                let alone = together(connection, std::slice::from_ref(job)).await;
+                let alone = together(connection, std::slice::from_ref(job), &state.directory).await;
                 results.push(alone.map(|mut done| done.pop().unwrap_or(Done::Rows(0))));
             }
             results
@@ -213,8 +216,12 @@ async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: 
     alive
 }
 
-async fn together(connection: &mut SqliteConnection, group: &[Job]) -> Result<Vec<Done>, StoreError> {
-    let done = transaction(connection, group).await;
+async fn together(
+    connection: &mut SqliteConnection,
+    group: &[Job],
+    directory: &DirectoryCache,
+) -> Result<Vec<Done>, StoreError> {
+    let done = transaction(connection, group, directory).await;
     if done.is_err() {
         // On a full disk SQLite has already rolled back, and this fails. That would break the transaction count of
         // sqlx, so this doesn't use sqlx's transactions.
@@ -223,13 +230,22 @@ async fn together(connection: &mut SqliteConnection, group: &[Job]) -> Result<Ve
     done
 }
 
-async fn transaction(connection: &mut SqliteConnection, group: &[Job]) -> Result<Vec<Done>, StoreError> {
+async fn transaction(
+    connection: &mut SqliteConnection,
+    group: &[Job],
+    directory: &DirectoryCache,
+) -> Result<Vec<Done>, StoreError> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let mut results = Vec::with_capacity(group.len());
+    let mut changes = DirectoryChanges::default();
     for job in group {
-        results.push(run(connection, &job.write).await?);
+        let done = run(connection, &job.write).await?;
+        changes.note(&job.write, &done, directory);
+        results.push(done);
     }
+    changes.read(connection).await?;
     sqlx::query("COMMIT").execute(connection).await?;
+    changes.apply(directory);
     Ok(results)
 }
 

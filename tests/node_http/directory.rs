@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, ALICE, BOB, TestNode, answer, credential};
+use crate::support::{ADMIN, ALICE, BOB, TestNode, answer, bridged, credential, dialled, ended};
 
 #[tokio::test]
 async fn an_entry_is_kept_shown_and_removed() {
@@ -127,4 +127,64 @@ async fn a_bad_header_is_named() {
     let (status, body) = import(&node, "skip-bad", "nummer,name\n+1,a\n").await;
     assert_eq!((status, &body["field"]), (422, &json!("header")));
     assert!(body["detail"].as_str().unwrap().contains("nummer"), "{body}");
+}
+
+/// Longer than the node takes to update its metrics.
+const METRICS: Duration = Duration::from_secs(2);
+
+/// How often the node has read its database.
+async fn reads(node: &TestNode) -> u64 {
+    tokio::time::sleep(METRICS).await;
+    let text = node.http.get(node.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let count = text.lines().find_map(|line| line.strip_prefix("sidecall_store_reads_total "));
+    count.expect("it is counted").parse().unwrap()
+}
+
+#[tokio::test]
+async fn calls_are_decided_and_paired_without_reading_the_database() {
+    let node = TestNode::start().await;
+    let mut streams = Vec::new();
+    for number in [ALICE, BOB] {
+        node.number(number, json!({"name": "Person", "pbx": "a"})).await;
+        let client = node.client(number, json!({})).await;
+        streams.push(node.websocket(&client, number).await);
+    }
+    let before = reads(&node).await;
+    for n in 0..100 {
+        let [out, there] = [format!("out-{n}"), format!("there-{n}")];
+        let decision = node.decide(&out, ALICE, BOB).await;
+        assert_eq!(decision["reason"], "called-has-client", "{decision}");
+        let call = decision["call"].as_str().unwrap();
+        node.events(call, 1, &[dialled(&there), bridged(&out, &there)]).await;
+        for stream in &mut streams {
+            let message = stream.next().await;
+            assert_eq!((&message["type"], &message["call"]), (&json!("peer"), &json!(call)), "{message}");
+        }
+        node.events(call, 3, &[ended(&out), ended(&there)]).await;
+        for stream in &mut streams {
+            let message = stream.next().await;
+            assert_eq!((&message["type"], &message["call"]), (&json!("ended"), &json!(call)), "{message}");
+        }
+    }
+    assert_eq!(reads(&node).await, before);
+}
+
+#[tokio::test]
+async fn what_a_request_changes_counts_from_its_answer_on() {
+    let node = TestNode::start().await;
+    let reason = async |n: usize| node.decide(&format!("leg-{n}"), ALICE, BOB).await["reason"].clone();
+    for n in 0..20 {
+        node.number(ALICE, json!({"pbx": "a"})).await;
+        assert_eq!(reason(4 * n).await, "caller-has-no-client");
+        let client = node.client(ALICE, json!({})).await;
+        assert_eq!(reason(4 * n + 1).await, "called-not-served");
+        let switch = format!("/v1/numbers/{ALICE}/sidecall");
+        let (status, body) = node.send(Method::PUT, &switch, ADMIN, json!({"enabled": false})).await;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(reason(4 * n + 2).await, "caller-has-no-client");
+        let (status, body) = node.send(Method::PUT, &switch, ADMIN, json!({"enabled": true})).await;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(reason(4 * n + 3).await, "called-not-served");
+        assert_eq!(answer(node.request(Method::DELETE, &format!("/v1/clients/{client}"), ADMIN)).await.0, 204);
+    }
 }

@@ -133,12 +133,14 @@ async fn a_renewal_lasts_as_long_as_the_client_was_to_last() {
 
 #[tokio::test]
 async fn of_two_clients_that_an_older_version_bound_to_an_address_the_newer_is_renewed() {
-    let node = node().await;
+    let mut node = node().await;
     let soft = json!({"address": "sip:1001@pbx.example"});
     let (_, newer) = bind(&node, ALICE, soft.clone()).await;
+    node.stop().await;
     let older = "INSERT INTO bindings (id, number, form, address, capabilities, lifetime, expires, offer)
                  SELECT '0-older', number, form, address, capabilities, lifetime, expires, offer FROM bindings";
     assert_eq!(node.database().await.execute(older).await.unwrap().rows_affected(), 1);
+    node.kill_and_restart().await;
     let renewal = json!({"address": soft["address"], "capabilities": ["video"]});
     let (status, renewed) = bind(&node, ALICE, renewal).await;
     assert_eq!((status.as_u16(), &renewed["id"]), (200, &newer["id"]), "{renewed}");

@@ -1,0 +1,44 @@
+//! The directory in memory: numbers and their clients. Decisions, lookups and pairs read nothing else of the directory.
+//!
+//! It is loaded when the database is opened. Before the writer commits a group of writes, it reads again the rows that the
+//! group has touched. It changes the memory after the commit, and answers the writes after that. So memory never has what
+//! may still be rolled back, and an answered write can be found. Each lookup passes over clients that have expired by then.
+
+mod changes;
+mod load;
+mod tables;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub(super) use changes::DirectoryChanges;
+use tables::DirectoryTables;
+pub(super) use tables::NumberState;
+
+/// Maximum number of rows that one statement reads, and of changes under one lock.
+const ROWS: usize = 500;
+
+/// The directory in memory, shared by the store and its writer.
+#[derive(Clone, Default)]
+pub(super) struct DirectoryCache(Arc<RwLock<DirectoryTables>>);
+
+impl DirectoryCache {
+    /// The tables, for a lookup.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, DirectoryTables> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, DirectoryTables> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Without the contents: there may be a million numbers.
+impl fmt::Debug for DirectoryCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DirectoryCache").finish_non_exhaustive()
+    }
+}
