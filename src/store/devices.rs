@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::directory::DeviceState;
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{DEVICES_MAX, ENROLMENTS_MAX};
@@ -107,26 +108,26 @@ impl Store {
         self.writer.run(Write::ExpireEnrolments(now)).await.map(drop)
     }
 
-    /// The device with this id.
+    /// The device with this id, from memory.
     pub async fn device(&self, id: &DeviceId, now: UnixMillis) -> Result<Option<EnrolledDevice>, StoreError> {
-        let mut query = select(now);
-        query.push(" WHERE d.id = ").push_bind(id.to_string());
-        query.build().fetch_optional(self.reader()).await?.map(|row| read(&row)).transpose()
+        Ok(self.directory.read().device(id, now))
     }
 
-    /// At most `limit` devices of a number, or of all numbers, newest first.
+    /// At most `limit` devices of a number, from memory, or of all numbers; newest first.
     pub async fn devices(
         &self,
         number: Option<&Number>,
         now: UnixMillis,
         limit: u32,
     ) -> Result<Vec<EnrolledDevice>, StoreError> {
-        let mut query = select(now);
         if let Some(number) = number {
-            query.push(" WHERE d.number = ").push_bind(number.to_string());
+            return Ok(self.directory.read().devices_of(number, now).take(limit as usize).collect());
         }
-        query.push(" ORDER BY d.id DESC LIMIT ").push_bind(limit);
-        query.build().fetch_all(self.reader()).await?.iter().map(read).collect()
+        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(self.reader()).await?;
+        let directory = self.directory.read();
+        rows.iter().map(|row| read(row).map(|device| directory.with_client(&device, now))).collect()
     }
 
     /// Renames a device; false if it doesn't exist.
@@ -143,39 +144,24 @@ impl Store {
         }
     }
 
-    /// The number that a client's token belongs to, and the device if it is a device's token.
+    /// The number that a client's token belongs to, and the device if it is a device's token; from memory.
     pub async fn client_of_token(&self, hash: &[u8; 32]) -> Result<Option<(Number, Option<DeviceId>)>, StoreError> {
-        let query = sqlx::query(
-            "SELECT number, NULL FROM numbers WHERE credential = $1
-             UNION ALL SELECT number, id FROM devices WHERE token = $1 LIMIT 1",
-        );
-        let Some(row) = query.bind(hash.to_vec()).fetch_optional(self.reader()).await? else { return Ok(None) };
-        let number: String = row.try_get(0)?;
-        let number = number.parse().map_err(|e| StoreError::unreadable("number", e))?;
-        let device: Option<String> = row.try_get(1)?;
-        let device = device.map(|id| id.parse()).transpose().map_err(|e| StoreError::unreadable("device", e))?;
-        Ok(Some((number, device)))
+        Ok(self.directory.read().client_of_token(hash))
     }
 }
 
-fn select(now: UnixMillis) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(
-        "SELECT d.id, d.number, d.name, d.enrolled, (SELECT MAX(b.id) FROM bindings b
-             WHERE b.device = d.id AND b.address IS NULL AND b.expires > ",
-    );
-    query.push_bind(now.0).push(") FROM devices d");
-    query
-}
+/// Selects what [`read`] reads.
+pub(super) const SELECT: &str = "SELECT id, number, name, token, enrolled FROM devices";
 
-fn read(row: &SqliteRow) -> Result<EnrolledDevice, StoreError> {
+pub(super) fn read(row: &SqliteRow) -> Result<DeviceState, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("device", e);
-    let client: Option<String> = row.try_get(4)?;
-    Ok(EnrolledDevice {
+    let token = <[u8; 32]>::try_from(row.try_get::<Vec<u8>, _>(3)?);
+    Ok(DeviceState {
         id: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
         number: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
         name: row.try_get::<String, _>(2)?.parse().map_err(|e| bad(&e))?,
-        enrolled: UnixMillis(row.try_get(3)?),
-        client: client.map(|id| id.parse()).transpose().map_err(|e| bad(&e))?,
+        enrolled: UnixMillis(row.try_get(4)?),
+        token: token.map_err(|_| bad(&"its token's hash is not 32 bytes long"))?,
     })
 }
 

@@ -1,8 +1,8 @@
 //! The database: directory, bindings, devices, calls, deliveries, offers, tokens.
 //!
-//! Numbers and their clients are in memory, too; other reads use a pool. All writes go through one task, in order, and are
-//! committed in groups. A decision queues its call and doesn't wait; a later report of the same call waits for its commit.
-//! The database is SQLite, but no SQLite type appears in the interface.
+//! Numbers, clients, devices and tokens are in memory, too; other reads use a pool. All writes go through one task, in
+//! order, and are committed in groups. A decision queues its call and doesn't wait; a later report of the same call waits for
+//! its commit. The database is SQLite, but no SQLite type appears in the interface.
 
 mod bindings;
 mod calls;

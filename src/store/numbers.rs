@@ -1,7 +1,5 @@
 //! The directory: numbers, and the credentials of their clients.
 
-use std::collections::HashMap;
-
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -96,50 +94,32 @@ impl Store {
         rows.iter().map(|row| read(row).map(|state| state.view())).collect()
     }
 
-    /// The numbers whose credential these rows would replace.
+    /// The numbers whose credential these rows would replace, from memory.
     pub async fn credentials_changed(&self, rows: &[NumberRow]) -> Result<Vec<Number>, StoreError> {
-        let new: HashMap<String, &NumberRow> = rows.iter().map(|row| (row.number.to_string(), row)).collect();
-        let with: Vec<&String> = new.iter().filter(|(_, row)| row.credential.is_some()).map(|(text, _)| text).collect();
-        let mut changed = Vec::new();
-        for chunk in with.chunks(ROWS) {
-            let mut query = QueryBuilder::<Sqlite>::new("SELECT number, credential FROM numbers WHERE number");
-            super::push_in(&mut query, chunk.iter().map(|number| (*number).clone()));
-            query.push(" AND credential IS NOT NULL");
-            for row in query.build().fetch_all(self.reader()).await? {
-                let (number, old): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
-                let row = new.get(&number).filter(|row| row.credential.is_some_and(|hash| hash[..] != old[..]));
-                changed.extend(row.map(|row| row.number.clone()));
-            }
-        }
-        Ok(changed)
+        let directory = self.directory.read();
+        let is_changed = |row: &&NumberRow| {
+            let old = directory.number(&row.number).and_then(|state| state.credential);
+            old.is_some() && row.credential.is_some() && row.credential != old
+        };
+        Ok(rows.iter().filter(is_changed).map(|row| row.number.clone()).collect())
     }
 
-    /// The numbers whose wanted credential belongs to another number.
+    /// The numbers whose wanted credential belongs to another number, from memory.
     pub async fn credentials_in_use(&self, wanted: &[(Number, [u8; 32])]) -> Result<Vec<Number>, StoreError> {
-        let mut taken = Vec::new();
-        for chunk in wanted.chunks(ROWS) {
-            let mut query = QueryBuilder::<Sqlite>::new("SELECT number, credential FROM numbers WHERE credential IN (");
-            let mut list = query.separated(", ");
-            for (_, hash) in chunk {
-                list.push_bind(hash.to_vec());
-            }
-            query.push(")");
-            for row in query.build().fetch_all(self.reader()).await? {
-                let (holder, hash): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
-                let claims = chunk.iter().filter(|(number, h)| h[..] == hash[..] && number.to_string() != holder);
-                taken.extend(claims.map(|(number, _)| number.clone()));
-            }
-        }
-        Ok(taken)
+        let directory = self.directory.read();
+        let in_use =
+            wanted.iter().filter(|(number, hash)| directory.holder(hash).is_some_and(|holder| holder != number));
+        Ok(in_use.map(|(number, _)| number.clone()).collect())
     }
 }
 
 /// Selects what [`read`] reads.
 pub(super) const SELECT: &str =
-    "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers";
+    "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential FROM numbers";
 
 pub(super) fn read(row: &SqliteRow) -> Result<NumberState, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("number", e);
+    let credential = row.try_get::<Option<Vec<u8>>, _>(6)?.map(<[u8; 32]>::try_from).transpose();
     Ok(NumberState {
         number: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
         name: row.try_get::<Option<String>, _>(1)?.map(String::into_boxed_str),
@@ -147,7 +127,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<NumberState, StoreError> {
         kind: if row.try_get::<String, _>(3)? == "main" { NumberKind::Main } else { NumberKind::Extension },
         extensions: serde_json::from_str(&row.try_get::<String, _>(4)?).map_err(|e| bad(&e))?,
         is_enabled: row.try_get::<i64, _>(5)? != 0,
-        has_credential: row.try_get(6)?,
+        credential: credential.map_err(|_| bad(&"its credential's hash is not 32 bytes long"))?,
     })
 }
 

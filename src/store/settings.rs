@@ -1,5 +1,7 @@
 //! The node's secret, and bearer tokens.
 
+use std::collections::HashMap;
+
 use sqlx::SqliteConnection;
 
 use super::error::legible;
@@ -85,12 +87,20 @@ impl Store {
         self.writer.run(Write::Token { role, name, hash }).await.map(drop)
     }
 
-    /// The role of the token with this hash.
+    /// The role of the token with this hash, from memory.
     pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<TokenRole>, StoreError> {
-        let query = sqlx::query_scalar::<_, String>("SELECT role FROM tokens WHERE hash = $1");
-        let role = query.bind(hash.to_vec()).fetch_optional(self.reader()).await?;
-        Ok(role.and_then(|word| TokenRole::read(&word)))
+        Ok(self.directory.read().role(hash))
     }
+}
+
+/// The roles of all tokens, by hash. A token without a role that this version knows is passed over.
+pub(super) async fn tokens(connection: &mut SqliteConnection) -> Result<HashMap<[u8; 32], TokenRole>, StoreError> {
+    let rows: Vec<(Vec<u8>, String)> = sqlx::query_as("SELECT hash, role FROM tokens").fetch_all(connection).await?;
+    let known = rows.into_iter().filter_map(|(hash, word)| {
+        let hash: [u8; 32] = hash.try_into().ok()?;
+        Some((hash, TokenRole::read(&word)?))
+    });
+    Ok(known.collect())
 }
 
 pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[u8]) -> Result<Done, StoreError> {

@@ -124,11 +124,13 @@ async fn wrong_codes_of_a_number_are_limited() {
 
 #[tokio::test]
 async fn a_full_number_enrols_nothing_and_the_page_asks_for_another_code() {
-    let node = node().await;
+    let mut node = node().await;
     node.device(ALICE, "x").await;
     let more = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 63)
                 INSERT INTO devices SELECT 'd-' || i, number, name, randomblob(32), enrolled FROM devices, n";
+    node.stop().await;
     sqlx::query(more).execute(&mut node.database().await).await.unwrap();
+    node.kill_and_restart().await;
     let page = page(&node).await;
     assert!(!dial(&node, ALICE, &page.digits).await);
     assert_eq!(ask(&node, &page, &page.secret).await.0, 404);

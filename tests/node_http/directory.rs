@@ -170,6 +170,43 @@ async fn calls_are_decided_and_paired_without_reading_the_database() {
 }
 
 #[tokio::test]
+async fn a_login_reads_no_database() {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    let [device, token] = node.device(ALICE, "tablet").await;
+    let before = reads(&node).await;
+    let status = async |path: &str, token: &str| answer(node.request(Method::GET, path, token)).await.0.as_u16();
+    for _ in 0..20 {
+        assert_eq!(status("/v1/clients", &credential(ALICE)).await, 200);
+        assert_eq!(status("/v1/clients", &token).await, 200);
+        assert_eq!(status(&format!("/v1/devices/{device}"), &token).await, 200);
+        assert_eq!(status("/v1/clients", "a-stranger's-token").await, 401);
+    }
+    assert_eq!(reads(&node).await, before);
+}
+
+#[tokio::test]
+async fn a_token_works_from_the_answer_that_shows_it_to_the_one_that_ends_it() {
+    let node = TestNode::start().await;
+    let number = format!("/v1/numbers/{ALICE}");
+    let status = async |token: &str| answer(node.request(Method::GET, "/v1/clients", token)).await.0.as_u16();
+    // Fewer failed logins than an address may have.
+    for n in 0..10 {
+        let [first, second] = ["first", "second"].map(|which| format!("{which}-credential-{n}"));
+        for (given, void) in [(&first, &second), (&second, &first)] {
+            let (put, body) = node.send(Method::PUT, &number, ADMIN, json!({"credential": given})).await;
+            assert_eq!(put, 200, "{body}");
+            assert_eq!([status(given).await, status(void).await], [200, 401]);
+        }
+        let [device, token] = node.device(ALICE, "tablet").await;
+        assert_eq!(status(&token).await, 200);
+        let (gone, spared) = if n % 2 == 0 { (number.clone(), 401) } else { (format!("/v1/devices/{device}"), 200) };
+        assert_eq!(answer(node.request(Method::DELETE, &gone, ADMIN)).await.0, 204);
+        assert_eq!([status(&token).await, status(&second).await], [401, spared]);
+    }
+}
+
+#[tokio::test]
 async fn what_a_request_changes_counts_from_its_answer_on() {
     let node = TestNode::start().await;
     let reason = async |n: usize| node.decide(&format!("leg-{n}"), ALICE, BOB).await["reason"].clone();

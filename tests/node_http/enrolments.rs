@@ -148,12 +148,14 @@ async fn a_number_has_so_many_unused_codes() {
 
 #[tokio::test]
 async fn a_number_has_so_many_devices() {
-    let node = node().await;
+    let mut node = node().await;
     let [device, _] = node.device(ALICE, "x").await;
     let [waiting, last] = [node.code(ALICE).await, node.code(ALICE).await];
     let more = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 62)
                 INSERT INTO devices SELECT 'd-' || i, number, name, randomblob(32), enrolled FROM devices, n";
+    node.stop().await;
     assert_eq!(run(&node, more).await, 62);
+    node.kill_and_restart().await;
     assert_eq!(node.try_enrol(&last, "the last").await.0, 201);
     for (status, problem) in [node.try_enrol(&waiting, "x").await, ask(&node, ALICE, ADMIN, json!({})).await] {
         assert!(status == 409 && problem["detail"].as_str().unwrap().contains("64 devices"), "{problem}");

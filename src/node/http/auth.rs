@@ -172,14 +172,12 @@ impl Authenticator {
         if let Some(known) = self.tokens.identity(&hash) {
             return Ok(known);
         }
-        let source = self.logins.source(parts);
-        let _turn = self.logins.turn(source).await;
         if let Some(role) = self.store.token(&hash).await? {
             return Ok(role.into());
         }
         let client = self.store.client_of_token(&hash).await?;
         let client = client.map(|(number, device)| Identity::Client { number, device });
-        client.ok_or_else(|| self.logins.failed(source, Problem::unauthorized()))
+        client.ok_or_else(|| self.logins.failed(self.logins.source(parts), Problem::unauthorized()))
     }
 
     /// The number of the client whose token a request shows, where nobody needs a token. Any other is ignored, and is no

@@ -2,10 +2,10 @@
 //!
 //! A valid token is never refused here, or a bad client would lock out the good ones behind the same NAT.
 //! That gives a guesser nothing: the tokens that sidecall makes have at least 128 random bits, so no number of
-//! attempts finds one. What an attacker could take is the database, which looks up each token that isn't in
-//! the configuration. So there is one lookup at a time: a flood of bad tokens keeps one of the database's readers busy,
-//! and decisions have the others. Each address sends one lookup at a time into that queue, so others wait for one of
-//! its lookups and not for all.
+//! attempts finds one. Tokens are in memory. What an attacker could take is the database, which looks up each code that
+//! enrols a device. So there is one lookup at a time: a flood of bad codes keeps one of the database's readers busy, and
+//! other requests have the others. Each address sends one lookup at a time into that queue, so others wait for one of its
+//! lookups and not for all.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +45,7 @@ struct Source {
     queueing: Arc<Semaphore>,
 }
 
-/// Permission for one lookup. It ends when dropped.
+/// Permission to look up one code. It ends when dropped.
 #[derive(Debug)]
 pub(in crate::node) struct Turn<'a> {
     _lookup: Option<SemaphorePermit<'a>>,
@@ -79,7 +79,7 @@ impl Logins {
         client
     }
 
-    /// Waits for the turn of a lookup.
+    /// Waits for the turn of a code's lookup.
     pub(in crate::node) async fn turn(&self, source: Option<IpAddr>) -> Turn<'_> {
         let queueing = match source {
             Some(source) => self.of(source).queueing.clone().acquire_owned().await.ok(),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_lookup_at_a_time_leaves_readers_for_decisions() {
+    async fn one_lookup_at_a_time_leaves_readers_for_others() {
         let logins = Logins::new(&ConnectionsConfig::default(), Metrics::install());
         let here = logins.turn(Some([192, 0, 2, 1].into())).await;
         // Neither has failed before.

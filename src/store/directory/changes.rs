@@ -2,21 +2,25 @@
 
 use std::collections::HashMap;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{DirectoryCache, NumberState, ROWS};
-use crate::core::base::name::ClientId;
+use super::{DeviceState, DirectoryCache, NumberState, ROWS};
+use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::store::error::legible;
 use crate::store::writer::{Done, Write};
-use crate::store::{Binding, StoreError, bindings, numbers, push_in};
+use crate::store::{Binding, StoreError, TokenRole, bindings, devices, numbers, push_in, settings};
 
 /// Rows to read before the commit and to put into memory after it. A row that isn't there is removed from memory.
 #[derive(Default)]
 pub(in crate::store) struct DirectoryChanges<'a> {
     numbers: HashMap<&'a Number, Option<NumberState>>,
     clients: HashMap<ClientId, Option<Binding>>,
+    devices: HashMap<DeviceId, Option<DeviceState>>,
+    /// All tokens, if one has changed: there are few.
+    tokens: Option<HashMap<[u8; 32], TokenRole>>,
     expiries: Vec<ExpiryChange<'a>>,
 }
 
@@ -37,8 +41,10 @@ impl<'a> DirectoryChanges<'a> {
             }
             Write::DeleteNumber(number) => {
                 self.numbers.insert(number, None);
-                // A client that this group has added is noted by the write that added it.
-                self.note_clients(directory.read().client_ids(number));
+                // What this group has added is noted by the write that added it.
+                let tables = directory.read();
+                self.note_clients(tables.client_ids(number).iter().cloned());
+                self.note_devices(tables.device_ids(number).iter().cloned());
             }
             Write::Enable(number, _) => {
                 self.numbers.insert(number, None);
@@ -47,17 +53,18 @@ impl<'a> DirectoryChanges<'a> {
             Write::Renew(id, _, _) | Write::DeleteBinding(id) | Write::OfferTo(id, _) => {
                 self.note_clients([id.clone()]);
             }
+            Write::Enrol(_, device, _) | Write::AddDevice(_, device, _) => self.note_devices([device.id.clone()]),
+            // The result has the clients of a device that is gone.
+            Write::RenameDevice(id, _) | Write::DeleteDevice(id) => self.note_devices([id.clone()]),
+            Write::Token { .. } => self.tokens = Some(HashMap::new()),
             Write::ExtendBindings(ids, now) => self.expiries.push(ExpiryChange::Extended(ids, *now)),
             Write::Shift { millis, .. } => self.expiries.push(ExpiryChange::Shifted(*millis)),
             // The result has the clients.
-            Write::ExpireBindings(_) | Write::DeleteDevice(_) => {}
+            Write::ExpireBindings(_) => {}
             Write::Calls(_)
             | Write::Prune { .. }
             | Write::Enrolment(..)
             | Write::ExpireEnrolments(_)
-            | Write::Enrol(..)
-            | Write::AddDevice(..)
-            | Write::RenameDevice(..)
             | Write::Deliveries(_)
             | Write::Missed(_)
             | Write::ExpireMissed(_)
@@ -67,7 +74,6 @@ impl<'a> DirectoryChanges<'a> {
             | Write::Outcomes(_)
             | Write::Part { .. }
             | Write::DropPending { .. }
-            | Write::Token { .. }
             | Write::Offer(_)
             | Write::DeleteOffers(_)
             | Write::Setting { .. }
@@ -84,30 +90,30 @@ impl<'a> DirectoryChanges<'a> {
         }
     }
 
+    fn note_devices(&mut self, ids: impl IntoIterator<Item = DeviceId>) {
+        for id in ids {
+            self.devices.insert(id, None);
+        }
+    }
+
     /// Reads the rows, inside the transaction.
     pub(in crate::store) async fn read(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let touched: Vec<&Number> = self.numbers.keys().copied().collect();
-        for chunk in touched.chunks(ROWS) {
-            let mut query = QueryBuilder::<Sqlite>::new(numbers::SELECT);
-            query.push(" WHERE number");
-            push_in(&mut query, chunk.iter().map(|number| number.to_string()));
-            for row in query.build().fetch_all(&mut *connection).await? {
-                let Some(state) = legible(numbers::read(&row)).transpose()? else { continue };
-                if let Some(found) = self.numbers.get_mut(&state.number) {
-                    *found = Some(state);
-                }
+        let keys = self.numbers.keys().map(|number| number.to_string()).collect();
+        for state in rows(connection, numbers::SELECT, "number", keys, numbers::read).await? {
+            if let Some(found) = self.numbers.get_mut(&state.number) {
+                *found = Some(state);
             }
         }
-        let touched: Vec<ClientId> = self.clients.keys().cloned().collect();
-        for chunk in touched.chunks(ROWS) {
-            let mut query = QueryBuilder::<Sqlite>::new(bindings::SELECT);
-            query.push(" WHERE id");
-            push_in(&mut query, chunk.iter().map(ClientId::to_string));
-            for row in query.build().fetch_all(&mut *connection).await? {
-                if let Some(binding) = legible(bindings::read(&row)).transpose()? {
-                    self.clients.insert(binding.id.clone(), Some(binding));
-                }
-            }
+        let keys = self.clients.keys().map(ClientId::to_string).collect();
+        for binding in rows(connection, bindings::SELECT, "id", keys, bindings::read).await? {
+            self.clients.insert(binding.id.clone(), Some(binding));
+        }
+        let keys = self.devices.keys().map(DeviceId::to_string).collect();
+        for device in rows(connection, devices::SELECT, "id", keys, devices::read).await? {
+            self.devices.insert(device.id.clone(), Some(device));
+        }
+        if let Some(tokens) = &mut self.tokens {
+            *tokens = settings::tokens(connection).await?;
         }
         Ok(())
     }
@@ -132,5 +138,32 @@ impl<'a> DirectoryChanges<'a> {
             let mut tables = directory.write();
             clients.by_ref().take(ROWS).for_each(|(id, binding)| tables.set_client(&id, binding));
         }
+        let mut devices = self.devices.into_iter();
+        while devices.len() > 0 {
+            let mut tables = directory.write();
+            devices.by_ref().take(ROWS).for_each(|(id, device)| tables.set_device(&id, device));
+        }
+        if let Some(tokens) = self.tokens {
+            directory.write().set_tokens(tokens);
+        }
     }
+}
+
+/// The rows with these keys. One that can't be read is passed over.
+async fn rows<T>(
+    connection: &mut SqliteConnection,
+    select: &str,
+    key: &str,
+    keys: Vec<String>,
+    read: fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new(format!("{select} WHERE {key}"));
+        push_in(&mut query, keys.iter().cloned());
+        for row in query.build().fetch_all(&mut *connection).await? {
+            found.extend(legible(read(&row)).transpose()?);
+        }
+    }
+    Ok(found)
 }

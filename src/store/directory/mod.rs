@@ -1,11 +1,14 @@
-//! The directory in memory: numbers and their clients. Decisions, lookups and pairs read nothing else of the directory.
+//! The directory in memory: numbers, their clients and devices, and the tokens. Decisions, lookups, pairs and logins read
+//! nothing else of the directory.
 //!
 //! It is loaded when the database is opened. Before the writer commits a group of writes, it reads again the rows that the
 //! group has touched. It changes the memory after the commit, and answers the writes after that. So memory never has what
 //! may still be rolled back, and an answered write can be found. Each lookup passes over clients that have expired by then.
 
 mod changes;
+mod devices;
 mod load;
+mod newest_first;
 mod tables;
 
 #[cfg(test)]
@@ -15,6 +18,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(super) use changes::DirectoryChanges;
+pub(super) use devices::DeviceState;
 use tables::DirectoryTables;
 pub(super) use tables::NumberState;
 

@@ -1,16 +1,19 @@
-//! The entries of the directory and their clients, as lookups find them.
+//! The entries of the directory, their clients and devices, and the tokens, as lookups find them.
 
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
+use super::devices::{DeviceState, Devices};
+use super::newest_first::NewestFirst;
 use crate::contract::{NumberEntry, NumberKind, NumberView};
 use crate::core::address::disclosure::OfferTo;
-use crate::core::base::name::{ClientId, PbxName};
+use crate::core::base::name::{ClientId, DeviceId, PbxName};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::NumberFacts;
-use crate::store::{Binding, Facts};
+use crate::store::{Binding, EnrolledDevice, Facts, TokenRole};
 
 /// What is known of a number.
 #[derive(Debug)]
@@ -21,7 +24,8 @@ pub(in crate::store) struct NumberState {
     pub(in crate::store) kind: NumberKind,
     pub(in crate::store) extensions: Box<[Number]>,
     pub(in crate::store) is_enabled: bool,
-    pub(in crate::store) has_credential: bool,
+    /// The hash of its clients' credential.
+    pub(in crate::store) credential: Option<[u8; 32]>,
 }
 
 impl NumberState {
@@ -35,12 +39,12 @@ impl NumberState {
             enabled: Some(self.is_enabled),
             credential: None,
         };
-        NumberView { number: self.number.clone(), entry, has_credential: self.has_credential }
+        NumberView { number: self.number.clone(), entry, has_credential: self.credential.is_some() }
     }
 }
 
-/// An entry that is found by its number. Boxed, because up to half of a hash table's slots are empty.
-struct Listed(Box<NumberState>);
+/// An entry that is found by its number. Behind a pointer, because up to half of a hash table's slots are empty.
+struct Listed(Arc<NumberState>);
 
 impl Borrow<Number> for Listed {
     fn borrow(&self) -> &Number {
@@ -62,13 +66,40 @@ impl PartialEq for Listed {
 
 impl Eq for Listed {}
 
-/// All entries and clients.
+/// An entry that is found by its credential, which it has.
+struct Holder(Arc<NumberState>);
+
+impl Borrow<Option<[u8; 32]>> for Holder {
+    fn borrow(&self) -> &Option<[u8; 32]> {
+        &self.0.credential
+    }
+}
+
+impl Hash for Holder {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.credential.hash(state);
+    }
+}
+
+impl PartialEq for Holder {
+    fn eq(&self, other: &Holder) -> bool {
+        self.0.credential == other.0.credential
+    }
+}
+
+impl Eq for Holder {}
+
+/// All entries, clients, devices and tokens.
 #[derive(Default)]
 pub(in crate::store) struct DirectoryTables {
     numbers: HashSet<Listed>,
+    /// The entries that have a credential.
+    holders: HashSet<Holder>,
     bindings: HashMap<ClientId, Box<Binding>>,
-    /// The clients of each number that has any, newest first: their ids grow with time.
-    clients: HashMap<Number, Vec<ClientId>>,
+    clients: NewestFirst<ClientId>,
+    devices: Devices,
+    /// The roles of tokens, by hash.
+    tokens: HashMap<[u8; 32], TokenRole>,
     /// The names of the PBXs. Entries share them.
     pbxs: HashSet<PbxName>,
 }
@@ -77,6 +108,11 @@ impl DirectoryTables {
     /// The entry of a number.
     pub(in crate::store) fn number(&self, number: &Number) -> Option<&NumberState> {
         self.numbers.get(number).map(|listed| &*listed.0)
+    }
+
+    /// The number that has the credential of this hash.
+    pub(in crate::store) fn holder(&self, hash: &[u8; 32]) -> Option<&Number> {
+        self.holders.get(&Some(*hash)).map(|holder| &holder.0.number)
     }
 
     /// What a decision needs to know about a number.
@@ -95,13 +131,56 @@ impl DirectoryTables {
 
     /// The clients of a number that haven't expired, newest first.
     pub(in crate::store) fn clients_of(&self, number: &Number, now: UnixMillis) -> impl Iterator<Item = &Binding> {
-        let ids = self.clients.get(number).into_iter().flatten();
-        ids.filter_map(move |id| self.binding(id, now))
+        self.client_ids(number).iter().filter_map(move |id| self.binding(id, now))
     }
 
     /// The ids of a number's clients, expired ones included.
-    pub(super) fn client_ids(&self, number: &Number) -> Vec<ClientId> {
-        self.clients.get(number).cloned().unwrap_or_default()
+    pub(super) fn client_ids(&self, number: &Number) -> &[ClientId] {
+        self.clients.of(number)
+    }
+
+    /// A device.
+    pub(in crate::store) fn device(&self, id: &DeviceId, now: UnixMillis) -> Option<EnrolledDevice> {
+        self.devices.get(id).map(|device| self.with_client(device, now))
+    }
+
+    /// The devices of a number, newest first.
+    pub(in crate::store) fn devices_of(
+        &self,
+        number: &Number,
+        now: UnixMillis,
+    ) -> impl Iterator<Item = EnrolledDevice> {
+        self.device_ids(number).iter().filter_map(move |id| self.device(id, now))
+    }
+
+    /// The ids of a number's devices.
+    pub(super) fn device_ids(&self, number: &Number) -> &[DeviceId] {
+        self.devices.ids_of(number)
+    }
+
+    /// A device and its hosted client, which is one of its number's.
+    pub(in crate::store) fn with_client(&self, device: &DeviceState, now: UnixMillis) -> EnrolledDevice {
+        let is_its = |client: &&Binding| client.address.is_none() && client.device.as_ref() == Some(&device.id);
+        EnrolledDevice {
+            id: device.id.clone(),
+            number: device.number.clone(),
+            name: device.name.clone(),
+            enrolled: device.enrolled,
+            client: self.clients_of(&device.number, now).find(is_its).map(|client| client.id.clone()),
+        }
+    }
+
+    /// The number that a client's token belongs to, and the device if it is a device's token.
+    pub(in crate::store) fn client_of_token(&self, hash: &[u8; 32]) -> Option<(Number, Option<DeviceId>)> {
+        if let Some(number) = self.holder(hash) {
+            return Some((number.clone(), None));
+        }
+        self.devices.with_token(hash).map(|device| (device.number.clone(), Some(device.id.clone())))
+    }
+
+    /// The role of the token with this hash.
+    pub(in crate::store) fn role(&self, hash: &[u8; 32]) -> Option<TokenRole> {
+        self.tokens.get(hash).copied()
     }
 
     /// Makes room for so many entries.
@@ -112,7 +191,13 @@ impl DirectoryTables {
     /// Adds or replaces an entry.
     pub(super) fn put_number(&mut self, mut state: NumberState) {
         state.pbx = state.pbx.take().map(|name| self.shared(name));
-        self.numbers.replace(Listed(Box::new(state)));
+        let state = Arc::new(state);
+        if let Some(Listed(before)) = self.numbers.replace(Listed(state.clone())) {
+            self.remove_holder(&before);
+        }
+        if state.credential.is_some() {
+            self.holders.replace(Holder(state));
+        }
     }
 
     /// Replaces an entry, or removes it.
@@ -120,32 +205,49 @@ impl DirectoryTables {
         match state {
             Some(state) => self.put_number(state),
             None => {
-                self.numbers.remove(number);
+                if let Some(Listed(before)) = self.numbers.take(number) {
+                    self.remove_holder(&before);
+                }
             }
+        }
+    }
+
+    fn remove_holder(&mut self, before: &NumberState) {
+        // Another number may have its credential by now.
+        if self.holders.get(&before.credential).is_some_and(|holder| holder.0.number == before.number) {
+            self.holders.remove(&before.credential);
         }
     }
 
     /// Adds a client that isn't here yet.
     pub(super) fn add_client(&mut self, binding: Binding) {
-        let clients = self.clients.entry(binding.number.clone()).or_default();
-        let place = clients.partition_point(|other| *other > binding.id);
-        clients.insert(place, binding.id.clone());
+        self.clients.add(&binding.number, &binding.id);
         self.bindings.insert(binding.id.clone(), Box::new(binding));
     }
 
     /// Replaces a client, or removes it.
     pub(super) fn set_client(&mut self, id: &ClientId, binding: Option<Binding>) {
-        if let Some(before) = self.bindings.remove(id)
-            && let Some(clients) = self.clients.get_mut(&before.number)
-        {
-            clients.retain(|other| other != id);
-            if clients.is_empty() {
-                self.clients.remove(&before.number);
-            }
+        if let Some(before) = self.bindings.remove(id) {
+            self.clients.remove(&before.number, id);
         }
         if let Some(binding) = binding {
             self.add_client(binding);
         }
+    }
+
+    /// Adds a device that isn't here yet.
+    pub(super) fn add_device(&mut self, device: DeviceState) {
+        self.devices.add(device);
+    }
+
+    /// Replaces a device, or removes it.
+    pub(super) fn set_device(&mut self, id: &DeviceId, device: Option<DeviceState>) {
+        self.devices.set(id, device);
+    }
+
+    /// Replaces all tokens.
+    pub(super) fn set_tokens(&mut self, tokens: HashMap<[u8; 32], TokenRole>) {
+        self.tokens = tokens;
     }
 
     /// Extends clients by their lifetimes from now.

@@ -115,7 +115,7 @@ pub(super) async fn open_for(
         let attached = reader.attach(&api);
         let mut stream = Socket { attached, socket, api, reader, unacknowledged: HashSet::new() };
         let code = stream.run().await;
-        // Whose binding is gone is closed. At a shutdown all end at once, and must not ask the database first.
+        // Whose binding is gone is closed. A shutdown ends all streams, and revokes nobody.
         let is_closed = stream.attached.closed.is_cancelled();
         let is_revoked = is_closed && stream.reader.is_revoked(&stream.api).await;
         let code = if is_revoked { close_code::POLICY } else { code };

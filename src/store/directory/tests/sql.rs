@@ -1,14 +1,15 @@
 //! The same lookups in SQL, to compare with memory.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
 use crate::contract::NumberView;
 use crate::core::address::disclosure::OfferTo;
-use crate::core::base::name::ClientId;
+use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::NumberFacts;
-use crate::store::{Binding, Facts, bindings, numbers};
+use crate::store::{Binding, EnrolledDevice, Facts, TokenRole, bindings, numbers};
 
 pub(super) async fn facts(pool: &SqlitePool, number: &Number, now: UnixMillis) -> Facts {
     // Ids of bindings grow with time: the greatest is the newest.
@@ -57,4 +58,37 @@ pub(super) async fn clients_of(pool: &SqlitePool, number: &Number, now: UnixMill
     let sql = select_clients("number = $2 ORDER BY id DESC LIMIT $3");
     let rows = sqlx::query(sql).bind(now.0).bind(number.to_string()).bind(limit).fetch_all(pool).await.unwrap();
     rows.iter().map(|row| bindings::read(row).unwrap()).collect()
+}
+
+/// All devices, newest first.
+pub(super) async fn devices(pool: &SqlitePool, now: UnixMillis) -> Vec<EnrolledDevice> {
+    let query = sqlx::query(
+        "SELECT d.id, d.number, d.name, d.enrolled, (SELECT MAX(b.id) FROM bindings b
+             WHERE b.device = d.id AND b.address IS NULL AND b.expires > $1)
+         FROM devices d ORDER BY d.id DESC",
+    );
+    let read = |row: &SqliteRow| EnrolledDevice {
+        id: row.get::<String, _>(0).parse().unwrap(),
+        number: row.get::<String, _>(1).parse().unwrap(),
+        name: row.get::<String, _>(2).parse().unwrap(),
+        enrolled: UnixMillis(row.get(3)),
+        client: row.get::<Option<String>, _>(4).map(|id| id.parse().unwrap()),
+    };
+    query.bind(now.0).fetch_all(pool).await.unwrap().iter().map(read).collect()
+}
+
+pub(super) async fn client_of_token(pool: &SqlitePool, hash: &[u8; 32]) -> Option<(Number, Option<DeviceId>)> {
+    let query = sqlx::query(
+        "SELECT number, NULL FROM numbers WHERE credential = $1
+         UNION ALL SELECT number, id FROM devices WHERE token = $1 LIMIT 1",
+    );
+    let row = query.bind(hash.to_vec()).fetch_optional(pool).await.unwrap()?;
+    let device = row.get::<Option<String>, _>(1).map(|id| id.parse().unwrap());
+    Some((row.get::<String, _>(0).parse().unwrap(), device))
+}
+
+pub(super) async fn token(pool: &SqlitePool, hash: &[u8; 32]) -> Option<TokenRole> {
+    let query = sqlx::query_scalar::<_, String>("SELECT role FROM tokens WHERE hash = $1");
+    let role = query.bind(hash.to_vec()).fetch_optional(pool).await.unwrap()?;
+    [TokenRole::Admin, TokenRole::Agent].into_iter().find(|known| known.as_str() == role)
 }
