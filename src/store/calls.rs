@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::error::legible;
 use super::record::{self, CallRecord};
-use super::writer::{Commit, Done, Write};
+use super::writer::{Commit, Write};
 use super::{Store, StoreError};
 use crate::core::base::name::{CallId, PbxName};
 use crate::core::call::Call;
@@ -58,24 +58,32 @@ fn read(body: &str) -> Result<Call, StoreError> {
     record::read::<CallRecord>(body).map(Call::from)
 }
 
-pub(super) async fn save(connection: &mut SqliteConnection, calls: &[CallRecord]) -> Result<Done, StoreError> {
-    for call in calls {
-        sqlx::query(
-            "INSERT INTO calls (id, pbx, calling, called, route, reason, decided, ended, body)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             ON CONFLICT (id) DO UPDATE SET route = excluded.route, reason = excluded.reason, ended = excluded.ended, body = excluded.body",
-        )
-        .bind(call.id.to_string())
-        .bind(call.pbx.to_string())
-        .bind(call.calling.as_ref().map(|n| n.to_string()))
-        .bind(call.called.to_string())
-        .bind(Route::from(call.route).as_str())
-        .bind(Reason::from(call.reason).as_str())
-        .bind(call.decided.0)
-        .bind(call.ended.map(|t| t.0))
-        .bind(record::write(call)?)
-        .execute(&mut *connection)
-        .await?;
+/// Maximum number of calls in one statement.
+const ROWS: usize = 64;
+
+/// Adds or replaces calls, each once.
+pub(super) async fn save(connection: &mut SqliteConnection, calls: &[&CallRecord]) -> Result<(), StoreError> {
+    for calls in calls.chunks(ROWS) {
+        let bodies = calls.iter().map(|call| record::write(*call)).collect::<Result<Vec<_>, _>>()?;
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO calls (id, pbx, calling, called, route, reason, decided, ended, body) ",
+        );
+        query.push_values(calls.iter().zip(bodies), |mut row, (call, body)| {
+            row.push_bind(call.id.to_string())
+                .push_bind(call.pbx.to_string())
+                .push_bind(call.calling.as_ref().map(|n| n.to_string()))
+                .push_bind(call.called.to_string())
+                .push_bind(Route::from(call.route).as_str())
+                .push_bind(Reason::from(call.reason).as_str())
+                .push_bind(call.decided.0)
+                .push_bind(call.ended.map(|t| t.0))
+                .push_bind(body);
+        });
+        query.push(
+            " ON CONFLICT (id) DO UPDATE SET route = excluded.route, reason = excluded.reason, ended = excluded.ended,
+              body = excluded.body",
+        );
+        query.build().execute(&mut *connection).await?;
     }
-    Ok(Done::Rows(calls.len() as u64))
+    Ok(())
 }

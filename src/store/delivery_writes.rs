@@ -1,11 +1,14 @@
 //! Writes of deliveries and their states.
 
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::deliveries::{Delivery, DeliveryState, Parted, read};
 use super::error::legible;
 use super::record::{self, MessageRecord};
-use super::writer::{Commit, Done, Write};
+use super::writer::{Commit, Done, MergedWrites, Write};
 use super::{Store, StoreError};
 use crate::contract::{Message, MessageBody};
 use crate::core::base::name::{CallId, ClientId};
@@ -114,57 +117,79 @@ fn is_open(delivery: &Delivery) -> bool {
     matches!(&delivery.message.body, MessageBody::Peer { .. }) && delivery.number != delivery.other
 }
 
-pub(super) async fn delivered(
-    connection: &mut SqliteConnection,
-    id: &str,
-    client: Option<&ClientId>,
-    at: UnixMillis,
-) -> Result<Done, StoreError> {
-    let done = sqlx::query(
-        "UPDATE deliveries SET state = 'delivered', delivered = $2, error = NULL
-         WHERE id = $1 AND state = 'pending' AND ($3 IS NULL OR client = $3)",
-    )
-    .bind(id.to_owned())
-    .bind(at.0)
-    .bind(client.map(ClientId::to_string))
-    .execute(connection)
-    .await?;
-    Ok(Done::Rows(done.rows_affected()))
+/// A change to a delivery that is pending.
+pub(super) struct StateChange<'a> {
+    /// The new state.
+    pub(super) state: DeliveryState,
+    /// The attempts that it adds.
+    pub(super) attempts: i64,
+    /// When the client got the message, if it did.
+    pub(super) delivered: Option<UnixMillis>,
+    /// Why the client didn't get it.
+    pub(super) error: Option<&'a str>,
+    /// The client whose delivery it must be.
+    pub(super) client: Option<&'a ClientId>,
 }
 
-pub(super) async fn attempted(
+/// Changes the states of deliveries.
+pub(super) async fn change_states(
     connection: &mut SqliteConnection,
-    id: &str,
-    state: DeliveryState,
-    error: Option<&str>,
-) -> Result<Done, StoreError> {
-    let done = sqlx::query(
-        "UPDATE deliveries SET state = $2, attempts = attempts + 1, error = $3 WHERE id = $1 AND state = 'pending'",
-    )
-    .bind(id.to_owned())
-    .bind(state.as_str())
-    .bind(error.map(str::to_owned))
-    .execute(connection)
-    .await?;
-    Ok(Done::Rows(done.rows_affected()))
+    changes: &BTreeMap<&str, StateChange<'_>>,
+) -> Result<(), StoreError> {
+    let changes: Vec<(&str, &StateChange<'_>)> = changes.iter().map(|(id, change)| (*id, change)).collect();
+    for changes in changes.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "UPDATE deliveries SET state = v.column2, attempts = deliveries.attempts + v.column3,
+                 delivered = COALESCE(v.column4, deliveries.delivered), error = v.column5 FROM (",
+        );
+        query.push_values(changes, |mut row, (id, change)| {
+            row.push_bind((*id).to_owned())
+                .push_bind(change.state.as_str())
+                .push_bind(change.attempts)
+                .push_bind(change.delivered.map(|at| at.0))
+                .push_bind(change.error.map(str::to_owned))
+                .push_bind(change.client.map(ClientId::to_string));
+        });
+        query.push(
+            ") AS v WHERE deliveries.id = v.column1 AND deliveries.state = 'pending'
+                 AND (v.column6 IS NULL OR deliveries.client = v.column6)",
+        );
+        query.build().execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
-pub(super) async fn part(
+/// The messages to a pair that its clients know of: what [`read`] reads, the state, and the id.
+async fn open(
     connection: &mut SqliteConnection,
     call: &CallId,
     [a, b]: &[Number; 2],
-    at: UnixMillis,
-) -> Result<Done, StoreError> {
+) -> Result<Vec<SqliteRow>, StoreError> {
     let open = sqlx::query(
         "SELECT number, other, client, form, body, attempts, created, state, id FROM deliveries
          WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
     );
     let open = open.bind(call.to_string()).bind(a.to_string()).bind(b.to_string());
+    Ok(open.fetch_all(connection).await?)
+}
+
+pub(super) async fn part(
+    connection: &mut SqliteConnection,
+    merged: &mut MergedWrites<'_>,
+    call: &CallId,
+    numbers: &[Number; 2],
+    at: UnixMillis,
+) -> Result<Done, StoreError> {
+    let mut rows = open(connection, call, numbers).await?;
+    let ids = rows.iter().map(|row| row.try_get::<String, _>(8)).collect::<Result<Vec<_>, _>>()?;
+    if merged.write_states_of(connection, &texts(&ids)).await? {
+        rows = open(connection, call, numbers).await?;
+    }
     let mut parted = Parted::default();
-    for row in open.fetch_all(&mut *connection).await? {
+    for row in &rows {
         let (state, id): (String, String) = (row.try_get(7)?, row.try_get(8)?);
         parted.dropped.extend((state == "pending").then_some(id));
-        let Some(told) = legible(read(&row)).transpose()? else { continue };
+        let Some(told) = legible(read(row)).transpose()? else { continue };
         // A client that was never sent anything need not learn of the end.
         if state == "delivered" || (state == "pending" && told.attempts > 0) {
             // The number as it was shown, which may be withheld.
@@ -180,30 +205,48 @@ pub(super) async fn part(
             parted.ended.push(Delivery { message, attempts: 0, created: at, ..told });
         }
     }
-    let closed = sqlx::query(
-        "UPDATE deliveries SET is_open = 0, state = CASE state WHEN 'pending' THEN 'dropped' ELSE state END
-         WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
-    );
-    closed.bind(call.to_string()).bind(a.to_string()).bind(b.to_string()).execute(&mut *connection).await?;
+    if !rows.is_empty() {
+        let [a, b] = numbers;
+        let closed = sqlx::query(
+            "UPDATE deliveries SET is_open = 0, state = CASE state WHEN 'pending' THEN 'dropped' ELSE state END
+             WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
+        );
+        closed.bind(call.to_string()).bind(a.to_string()).bind(b.to_string()).execute(&mut *connection).await?;
+    }
     add(connection, &parted.ended).await?;
     Ok(Done::Parted(parted))
 }
 
 pub(super) async fn drop_pending(
     connection: &mut SqliteConnection,
+    merged: &mut MergedWrites<'_>,
     call: &CallId,
     all: bool,
 ) -> Result<Done, StoreError> {
-    let done = sqlx::query(
-        "UPDATE deliveries SET state = 'dropped' WHERE call = $1 AND state = 'pending'
+    // Usually there is nothing to drop.
+    let pending = sqlx::query_scalar::<_, String>(
+        "SELECT id FROM deliveries WHERE call = $1 AND state = 'pending'
              AND (kind = 'peer' OR ($2 AND NOT (kind = 'missed' AND form = 'hosted')))",
     );
-    let done = done.bind(call.to_string()).bind(all).execute(&mut *connection).await?;
+    let pending = pending.bind(call.to_string()).bind(all).fetch_all(&mut *connection).await?;
+    merged.write_states_of(connection, &texts(&pending)).await?;
+    let mut rows = 0;
+    if !pending.is_empty() {
+        let dropped = sqlx::query(
+            "UPDATE deliveries SET state = 'dropped' WHERE call = $1 AND state = 'pending'
+                 AND (kind = 'peer' OR ($2 AND NOT (kind = 'missed' AND form = 'hosted')))",
+        );
+        rows = dropped.bind(call.to_string()).bind(all).execute(&mut *connection).await?.rows_affected();
+    }
     if all {
         let said = sqlx::query("UPDATE deliveries SET body = '' WHERE call = $1 AND kind = 'message'");
         said.bind(call.to_string()).execute(connection).await?;
     }
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Rows(rows))
+}
+
+fn texts(ids: &[String]) -> Vec<&str> {
+    ids.iter().map(String::as_str).collect()
 }
 
 #[cfg(test)]

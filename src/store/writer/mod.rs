@@ -1,10 +1,17 @@
 //! The task that does all writes.
 
+mod merged_writes;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
+
+pub(super) use merged_writes::MergedWrites;
 
 use super::deliveries::Parted;
 use super::devices::{DeviceRow, EnrolOutcome, Enrolment};
@@ -65,6 +72,8 @@ pub(super) enum Write {
 /// The result of a write.
 #[derive(Debug)]
 pub(super) enum Done {
+    /// It is made together with others of its group.
+    Merged,
     Rows(u64),
     Ids(Vec<String>),
     Renewed(Option<Box<Binding>>),
@@ -237,12 +246,14 @@ async fn transaction(
 ) -> Result<Vec<Done>, StoreError> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let mut results = Vec::with_capacity(group.len());
+    let mut merged = MergedWrites::default();
     let mut changes = DirectoryChanges::default();
     for job in group {
-        let done = run(connection, &job.write).await?;
+        let done = run(connection, &job.write, &mut merged).await?;
         changes.note(&job.write, &done, directory);
         results.push(done);
     }
+    merged.write(connection).await?;
     changes.read(connection).await?;
     sqlx::query("COMMIT").execute(connection).await?;
     changes.apply(directory);
@@ -265,11 +276,19 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
     }
 }
 
-async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
-    use super::{bindings, calls, delivery_writes, devices, numbers, offers, prune, settings, sip_messages};
+/// Makes a write, or puts it off if it can be merged with others.
+async fn run<'a>(
+    connection: &mut SqliteConnection,
+    write: &'a Write,
+    merged: &mut MergedWrites<'a>,
+) -> Result<Done, StoreError> {
+    use super::{bindings, delivery_writes, devices, numbers, offers, prune, settings, sip_messages};
     match write {
-        Write::Calls(all) => calls::save(connection, all).await,
-        Write::Prune { before } => prune::prune(connection, *before).await,
+        Write::Calls(all) => Ok(merged.calls(all)),
+        Write::Prune { before } => {
+            merged.write(connection).await?;
+            prune::prune(connection, *before).await
+        }
         Write::Numbers(rows) => numbers::put(connection, rows).await,
         Write::DeleteNumber(number) => numbers::delete(connection, number).await,
         Write::Enable(number, enabled) => numbers::enable(connection, number, *enabled).await,
@@ -285,17 +304,31 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::AddDevice(number, device, now) => devices::add(connection, number, device, *now).await,
         Write::RenameDevice(id, name) => devices::rename(connection, id, name).await,
         Write::DeleteDevice(id) => devices::delete(connection, id).await,
-        Write::Deliveries(all) => delivery_writes::add(connection, all).await,
-        Write::Missed(all) => delivery_writes::add_missed(connection, all).await,
-        Write::ExpireMissed(before) => delivery_writes::expire_missed(connection, *before).await,
-        Write::Delivered { id, client, at } => delivery_writes::delivered(connection, id, client.as_ref(), *at).await,
-        Write::Attempted { id, state, error } => {
-            delivery_writes::attempted(connection, id, *state, error.as_deref()).await
+        Write::Deliveries(all) => {
+            merged.write_states_of(connection, &ids(all)).await?;
+            delivery_writes::add(connection, all).await
         }
-        Write::HandedOut(ids) => sip_messages::handed_out(connection, ids).await,
-        Write::Outcomes(outcomes) => sip_messages::outcomes(connection, outcomes).await,
-        Write::Part { call, numbers, at } => delivery_writes::part(connection, call, numbers, *at).await,
-        Write::DropPending { call, all } => delivery_writes::drop_pending(connection, call, *all).await,
+        Write::Missed(all) => {
+            merged.write_states_of(connection, &ids(all)).await?;
+            delivery_writes::add_missed(connection, all).await
+        }
+        Write::ExpireMissed(before) => {
+            merged.write_states(connection).await?;
+            delivery_writes::expire_missed(connection, *before).await
+        }
+        Write::Delivered { id, client, at } => Ok(merged.delivered(id, client.as_ref(), *at)),
+        Write::Attempted { id, state, error } => Ok(merged.attempted(id, *state, error.as_deref())),
+        Write::HandedOut(ids) => {
+            merged.write_states_of(connection, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+            sip_messages::handed_out(connection, ids).await
+        }
+        Write::Outcomes(outcomes) => {
+            let ids: Vec<&str> = outcomes.iter().map(|outcome| outcome.id.as_str()).collect();
+            merged.write_states_of(connection, &ids).await?;
+            sip_messages::outcomes(connection, outcomes).await
+        }
+        Write::Part { call, numbers, at } => delivery_writes::part(connection, merged, call, numbers, *at).await,
+        Write::DropPending { call, all } => delivery_writes::drop_pending(connection, merged, call, *all).await,
         Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash.as_ref()).await,
         Write::Offer(offer) => offers::put(connection, offer).await,
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
@@ -304,4 +337,8 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         // The surrounding transaction takes the write lock.
         Write::Probe => Ok(Done::Rows(0)),
     }
+}
+
+fn ids(deliveries: &[Delivery]) -> Vec<&str> {
+    deliveries.iter().map(|delivery| delivery.message.id.as_str()).collect()
 }

@@ -1,0 +1,243 @@
+//! Writes that are made together leave what they would leave one by one.
+
+use futures_util::future::join_all;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::json;
+use sqlx::SqlitePool;
+
+use crate::contract::{ClientForm, Message, MessageBody, NumberEntry, PeerClient, PeerIdentity, Role};
+use crate::core::base::name::{CallId, ClientId};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::Call;
+use crate::core::numbering::number::Number;
+use crate::store::record::{self, CallRecord};
+use crate::store::{Commit, Delivery, DeliveryState, NumberRow, SipFailure, Store};
+
+const CALLS: u8 = 3;
+const CLIENTS: u8 = 4;
+const DELIVERIES: u8 = 8;
+
+fn call_id(n: u8) -> CallId {
+    format!("0199-{n}").parse().unwrap()
+}
+
+fn client(n: u8) -> ClientId {
+    format!("c-{n}").parse().unwrap()
+}
+
+fn id(n: u8) -> String {
+    format!("d-{n}")
+}
+
+fn numbers() -> [Number; 2] {
+    ["+12125550100", "+12125550101"].map(|number| number.parse().unwrap())
+}
+
+fn call(n: u8, last_seq: u64, ended: Option<i64>) -> Call {
+    let record = json!({
+        "id": call_id(n), "pbx": "a", "leg": "a-1", "called": "+12125550101", "side": "originating", "route": "pstn",
+        "reason": "caller-has-no-client", "decided": 0, "ended": ended, "phase": "decided", "legs": {},
+        "last_seq": last_seq,
+    });
+    record::read::<CallRecord>(record.to_string()).unwrap().into()
+}
+
+fn delivery(n: u8, call: u8, to: u8, body: MessageBody) -> Delivery {
+    let [first, second] = numbers();
+    let (number, other) = if to.is_multiple_of(2) { (first, second) } else { (second, first) };
+    let message = Message { id: id(n), call: call_id(call), body };
+    let created = UnixMillis(i64::from(n));
+    Delivery { number, other, client: client(to), form: ClientForm::Hosted, message, attempts: 0, created }
+}
+
+fn peer() -> MessageBody {
+    let [number, _] = numbers().map(Some);
+    let address = "https://node.example/a/x".parse().unwrap();
+    let peer = PeerClient { number, name: None, address, capabilities: Vec::new() };
+    MessageBody::Peer { role: Role::First, peer, own: None, reply: None }
+}
+
+fn text() -> MessageBody {
+    MessageBody::Message { content: serde_json::Map::new(), guest: None }
+}
+
+fn missed() -> MessageBody {
+    MessageBody::Missed { role: Role::Second, peer: PeerIdentity::default(), at: UnixMillis(1) }
+}
+
+/// A write, as somebody asks for it.
+#[derive(Debug, Clone)]
+enum Request {
+    Save(u8, u64, Option<i64>),
+    Deliver { id: u8, call: u8, to: u8, is_peer: bool },
+    Missed { id: u8, call: u8, to: u8 },
+    Attempted(u8, DeliveryState, Option<String>),
+    Delivered(u8, Option<u8>, i64),
+    HandOut(Vec<u8>),
+    Outcome(u8, DeliveryState),
+    Part(u8),
+    DropPending(u8, bool),
+    ExpireMissed(i64),
+    Prune(i64),
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let (call, delivery, client) = (|| 0..CALLS, || 0..DELIVERIES, || 0..CLIENTS);
+    let state = || prop_oneof![Just(DeliveryState::Pending), Just(DeliveryState::Failed)];
+    prop_oneof![
+        4 => (call(), 0..9u64, option::of(0..9i64)).prop_map(|(call, seq, ended)| Request::Save(call, seq, ended)),
+        5 => (delivery(), call(), client(), any::<bool>())
+            .prop_map(|(id, call, to, is_peer)| Request::Deliver { id, call, to, is_peer }),
+        1 => (delivery(), call(), client()).prop_map(|(id, call, to)| Request::Missed { id, call, to }),
+        5 => (delivery(), state(), option::of("[a-z]{1,3}"))
+            .prop_map(|(id, state, error)| Request::Attempted(id, state, error)),
+        5 => (delivery(), option::of(client()), 0..9i64).prop_map(|(id, of, at)| Request::Delivered(id, of, at)),
+        1 => vec(delivery(), 1..4).prop_map(Request::HandOut),
+        1 => (delivery(), state()).prop_map(|(id, state)| Request::Outcome(id, state)),
+        2 => call().prop_map(Request::Part),
+        2 => (call(), any::<bool>()).prop_map(|(call, all)| Request::DropPending(call, all)),
+        1 => (0..9i64).prop_map(Request::ExpireMissed),
+        1 => (0..9i64).prop_map(Request::Prune),
+    ]
+}
+
+/// Makes a write; its result. The ids of messages that announce the end of a pair are random, and left out.
+async fn write(store: &Store, request: Request) -> String {
+    let committed = async |commit: Commit| commit.wait().await.unwrap();
+    match request {
+        Request::Save(n, seq, ended) => committed(store.save_calls(vec![call(n, seq, ended)]).unwrap()).await,
+        Request::Deliver { id, call, to, is_peer } => {
+            let body = if is_peer { peer() } else { text() };
+            return format!("{:?}", store.add_deliveries(vec![delivery(id, call, to, body)]).await.unwrap());
+        }
+        Request::Missed { id, call, to } => {
+            return format!("{:?}", store.add_missed(vec![delivery(id, call, to, missed())]).await.unwrap());
+        }
+        Request::Attempted(n, state, error) => committed(store.attempted(&id(n), state, error).unwrap()).await,
+        Request::Delivered(n, of, at) => {
+            committed(store.delivered(&id(n), of.map(client).as_ref(), UnixMillis(at)).unwrap()).await;
+        }
+        Request::HandOut(all) => store.hand_out(all.into_iter().map(id).collect()).await.unwrap(),
+        Request::Outcome(n, state) => {
+            let outcome = SipFailure { id: id(n), state, error: "refused".to_owned() };
+            committed(store.sip_outcomes(vec![outcome]).unwrap()).await;
+        }
+        Request::Part(n) => {
+            let parted = store.part(&call_id(n), numbers(), UnixMillis(9)).await.unwrap();
+            let told: Vec<_> = parted.ended.iter().map(|ended| &ended.client).collect();
+            return format!("{:?} {told:?}", parted.dropped);
+        }
+        Request::DropPending(n, all) => store.drop_pending(&call_id(n), all).await.unwrap(),
+        Request::ExpireMissed(before) => store.expire_missed(UnixMillis(before)).await.unwrap(),
+        Request::Prune(before) => return store.prune_batch(UnixMillis(before)).await.unwrap().to_string(),
+    }
+    String::new()
+}
+
+/// All calls and deliveries.
+async fn rows(store: &Store) -> Vec<String> {
+    let mut rows = Vec::new();
+    for select in [
+        "SELECT json_array(id, pbx, calling, called, route, reason, decided, ended, body) FROM calls ORDER BY id",
+        "SELECT json_array(iif(kind = 'ended', '', id), call, number, other, client, form, kind,
+             iif(kind = 'ended', '', body), is_open, state, attempts, created, delivered, error)
+         FROM deliveries ORDER BY rowid",
+    ] {
+        rows.extend(sqlx::query_scalar::<_, String>(select).fetch_all(&store.pool).await.unwrap());
+    }
+    rows
+}
+
+async fn open(folder: &tempfile::TempDir) -> Store {
+    Store::open(&folder.path().join("sidecall.db")).await.unwrap()
+}
+
+/// Makes the writes of each group at once, and compares with a store that makes them one by one.
+async fn follow(groups: Vec<Vec<Request>>) {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [together, alone] = [open(&folders[0]).await, open(&folders[1]).await];
+    for group in groups {
+        let mut expected = Vec::with_capacity(group.len());
+        for request in &group {
+            expected.push(write(&alone, request.clone()).await);
+        }
+        let results = join_all(group.into_iter().map(|request| write(&together, request))).await;
+        assert_eq!(results, expected);
+        assert_eq!(rows(&together).await, rows(&alone).await);
+    }
+    together.close().await;
+    alone.close().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_group_leaves_what_its_writes_leave_one_by_one(groups in vec(vec(any_request(), 1..24), 1..5)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(follow(groups));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_changed_ten_times_is_written_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let other =
+        SqlitePool::connect(&format!("sqlite://{}", folder.path().join("sidecall.db").display())).await.unwrap();
+    let count = "CREATE TABLE writes (id TEXT);
+                 CREATE TRIGGER added AFTER INSERT ON calls BEGIN INSERT INTO writes VALUES (new.id); END;
+                 CREATE TRIGGER changed AFTER UPDATE ON calls BEGIN INSERT INTO writes VALUES (new.id); END;";
+    sqlx::raw_sql(count).execute(&other).await.unwrap();
+    let changes = (1..=10).flat_map(|seq| [0, 1].map(|n| call(n, seq, None)));
+    let commits: Vec<Commit> = changes.map(|call| store.save_calls(vec![call]).unwrap()).collect();
+    for commit in commits {
+        commit.wait().await.unwrap();
+    }
+    let writes: Vec<String> = sqlx::query_scalar("SELECT id FROM writes ORDER BY id").fetch_all(&other).await.unwrap();
+    assert_eq!(writes, ["0199-0", "0199-1"]);
+    for n in 0..2 {
+        assert_eq!(store.call(&call_id(n)).await.unwrap().unwrap().last_seq, 10);
+    }
+}
+
+#[tokio::test]
+async fn more_writes_than_one_statement_makes_are_all_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let all: Vec<Delivery> = (0..200).map(|n| delivery(n, n, 0, text())).collect();
+    store.add_deliveries(all).await.unwrap();
+    let mut commits = Vec::new();
+    for n in 0..200 {
+        commits.push(store.save_calls(vec![call(n, 1, None)]).unwrap());
+        commits.push(store.attempted(&id(n), DeliveryState::Pending, Some("no answer".to_owned())).unwrap());
+        commits.push(store.delivered(&id(n), Some(&client(0)), UnixMillis(7)).unwrap());
+    }
+    for commit in commits {
+        commit.wait().await.unwrap();
+    }
+    for n in 0..200 {
+        assert!(store.call(&call_id(n)).await.unwrap().is_some(), "{n}");
+        let deliveries = store.deliveries_of(&[call_id(n)]).await.unwrap();
+        let (_, view) = &deliveries[0];
+        assert_eq!((view.state.as_str(), view.attempts, view.delivered), ("delivered", 1, Some(UnixMillis(7))));
+        assert_eq!(view.error, None);
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_fails_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let entry = || NumberEntry { credential: Some("a-credential-of-one".to_owned()), ..NumberEntry::default() };
+    let [first, second] = numbers();
+    let (saved, first, second) = tokio::join!(
+        async { store.save_calls(vec![call(0, 1, None)]).unwrap().wait().await },
+        store.put_numbers(vec![NumberRow::new(first, entry())]),
+        store.put_numbers(vec![NumberRow::new(second, entry())]),
+    );
+    assert!(saved.is_ok() && first.is_ok() && second.is_err_and(|error| error.is_conflict()));
+    assert!(store.call(&call_id(0)).await.unwrap().is_some());
+}
