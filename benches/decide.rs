@@ -4,7 +4,8 @@
 //! are at a fixed rate and latency counts from when a request was due, so that a stall is not hidden
 //! by the requests that it kept from being sent.
 //!
-//! `SIDECALL_BENCH_NUMBERS=1000000 cargo bench --bench decide` measures the large directory too.
+//! `SIDECALL_BENCH_NUMBERS=1000000 cargo bench --bench decide` measures the large directory too. With `-- --end` each call
+//! ends some seconds after its decision, so that no more calls are up than a node with that rate has.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 
@@ -18,12 +19,15 @@ use sidecall::node::{BootstrapTokens, Node, NodeConfig};
 use sidecall::store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "bench-token-of-the-agent";
 const ADMIN: &str = "bench-token-of-the-admin";
 const PEER: &str = "bench-token-of-the-peer";
 const CONNECTIONS: usize = 16;
+/// With `--end`, how long a call is up.
+const CALL: Duration = Duration::from_secs(5);
 /// So much later than asked for a timer may fire.
 const TIMER: Duration = Duration::from_millis(2);
 
@@ -32,6 +36,7 @@ fn main() {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
+    let ends = std::env::args().any(|arg| arg == "--end");
     let numbers: usize = std::env::var("SIDECALL_BENCH_NUMBERS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     let folder = tempfile::tempdir().unwrap();
     let address = node(folder.path());
@@ -40,22 +45,35 @@ fn main() {
         import(address, numbers).await;
         bind_clients(address).await;
         let lookup = move |n: usize| request("GET", &format!("/v1/numbers/{}", number(spread(n, numbers))), ADMIN, "");
-        run("directory lookup", address, 2_000, Duration::from_secs(5), 200, lookup).await;
+        run("directory lookup", address, 2_000, Duration::from_secs(5), 200, lookup, |_, _| ()).await;
         for rate in [500, 2_000, 4_000] {
+            let leg = move |n: usize| format!("{rate}-{n}");
             let decide = move |n: usize| {
                 let (calling, called) = (number(n % 500), number(spread(n, numbers)));
-                let body = json!({"pbx": "a", "leg": format!("{rate}-{n}"), "calling": calling, "called": called, "side": "originating"});
+                let body =
+                    json!({"pbx": "a", "leg": leg(n), "calling": calling, "called": called, "side": "originating"});
                 request("POST", "/v1/calls", TOKEN, &body.to_string())
             };
-            run("decision", address, rate, Duration::from_secs(10), 200, decide).await;
+            let (decided, over): (Vec<_>, Vec<_>) = (0..CONNECTIONS).map(|_| mpsc::unbounded_channel()).unzip();
+            let ending: Vec<_> = over.into_iter().map(|calls| tokio::spawn(end(address, calls))).collect();
+            let decided = move |n: usize, answer: &str| {
+                if ends {
+                    decided[n % CONNECTIONS].send((Instant::now(), leg(n), call(answer))).unwrap();
+                }
+            };
+            run("decision", address, rate, Duration::from_secs(10), 200, decide, decided).await;
+            for task in ending {
+                task.await.unwrap();
+            }
         }
         for people in [8, 50, 100] {
             conference(address, people).await;
         }
         come_in(address, 5_000).await;
-        run("offer, 5,000 calls up", address, 200, Duration::from_secs(9), 202, offer).await;
+        run("offer, 5,000 calls up", address, 200, Duration::from_secs(9), 202, offer, |_, _| ()).await;
         let come = |n: usize| arrival(&format!("late-{n}"), n);
-        run("call that comes in, 1,800 offers waiting", address, 200, Duration::from_secs(5), 200, come).await;
+        run("call that comes in, 1,800 offers waiting", address, 200, Duration::from_secs(5), 200, come, |_, _| ())
+            .await;
     });
 }
 
@@ -113,7 +131,7 @@ async fn bind_clients(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     for n in 0..500 {
         let token = format!("credential-of-number-{n}");
-        assert!(exchange(&mut stream, &request("POST", "/v1/clients", &token, "{}"), 201).await);
+        exchange(&mut stream, &request("POST", "/v1/clients", &token, "{}"), 201).await.unwrap();
     }
 }
 
@@ -128,13 +146,35 @@ fn arrival(leg: &str, n: usize) -> String {
 async fn come_in(address: SocketAddr, calls: usize) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     for n in 0..calls {
-        assert!(exchange(&mut stream, &arrival(&format!("up-{n}"), n), 200).await);
+        exchange(&mut stream, &arrival(&format!("up-{n}"), n), 200).await.unwrap();
     }
+}
+
+/// Ends calls, each some time after its decision, until no more are decided.
+async fn end(address: SocketAddr, mut decided: mpsc::UnboundedReceiver<(Instant, String, String)>) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    while let Some((at, leg, call)) = decided.recv().await {
+        tokio::time::sleep_until((at + CALL).into()).await;
+        let event = json!({"seq": 1, "at": now(), "event": "ended", "leg": leg, "cause": "NORMAL_CLEARING"});
+        let path = format!("/v1/calls/{call}/events");
+        let report = request("POST", &path, TOKEN, &json!({"events": [event]}).to_string());
+        exchange(&mut stream, &report, 200).await.unwrap();
+    }
+}
+
+/// The id of the call that a decision answers.
+fn call(answer: &str) -> String {
+    answer.split("\"call\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
 /// A peer's offer for a call to the n-th number, which doesn't come.
 fn offer(n: usize) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let now = now();
     let offer = json!({"id": format!("offer-{n}"), "calling": format!("+1310{n:07}"), "called": number(n),
         "address": "http://127.0.0.1:1/a/x", "at": now, "sent": now, "via": []});
     request("POST", "/v1/peer/offers", PEER, &offer.to_string())
@@ -143,16 +183,13 @@ fn offer(n: usize) -> String {
 /// One after the other comes to a conference, and hears everybody.
 async fn conference(address: SocketAddr, people: usize) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let at = now();
     let leg = |n: usize| format!("room-{people}-{n}");
     let (begun, mut last) = (Instant::now(), Duration::ZERO);
     for n in 0..people {
-        let call = json!({"pbx": "a", "leg": leg(n), "calling": number(n), "called": "3000;phone-context=a", "side": "originating"});
-        stream.write_all(request("POST", "/v1/calls", TOKEN, &call.to_string()).as_bytes()).await.unwrap();
-        let mut buffer = [0; 8192];
-        let read = stream.read(&mut buffer).await.unwrap();
-        let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
-        let id = text.split("\"call\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let asked = json!({"pbx": "a", "leg": leg(n), "calling": number(n), "called": "3000;phone-context=a", "side": "originating"});
+        let decide = request("POST", "/v1/calls", TOKEN, &asked.to_string());
+        let id = call(&exchange(&mut stream, &decide, 200).await.unwrap());
         let events: Vec<_> = (0..n)
             .map(|other| json!({"seq": other + 1, "at": at, "event": "bridged", "legs": [leg(n), leg(other)]}))
             .collect();
@@ -160,7 +197,7 @@ async fn conference(address: SocketAddr, people: usize) {
         for batch in events.chunks(64) {
             let body = json!({"events": batch}).to_string();
             let path = format!("/v1/calls/{id}/events");
-            assert!(exchange(&mut stream, &request("POST", &path, TOKEN, &body), 200).await);
+            exchange(&mut stream, &request("POST", &path, TOKEN, &body), 200).await.unwrap();
         }
         last = arrived.elapsed();
     }
@@ -178,8 +215,8 @@ fn request(method: &str, path: &str, token: &str, body: &str) -> String {
     )
 }
 
-/// True if the answer has the expected status.
-async fn exchange(stream: &mut TcpStream, request: &str, expected: u16) -> bool {
+/// The answer's body, if it has the expected status.
+async fn exchange(stream: &mut TcpStream, request: &str, expected: u16) -> Option<String> {
     stream.write_all(request.as_bytes()).await.unwrap();
     let (mut buffer, mut filled) = ([0; 8192], 0);
     loop {
@@ -190,11 +227,12 @@ async fn exchange(stream: &mut TcpStream, request: &str, expected: u16) -> bool 
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         if body.len() >= length.parse().unwrap() {
-            return head.starts_with(&format!("HTTP/1.1 {expected}"));
+            return head.starts_with(&format!("HTTP/1.1 {expected}")).then(|| body.to_owned());
         }
     }
 }
 
+/// Makes requests at a rate, and prints how long they took. `answered` gets the body of each answer.
 async fn run(
     what: &str,
     address: SocketAddr,
@@ -202,6 +240,7 @@ async fn run(
     time: Duration,
     expected: u16,
     make: impl Fn(usize) -> String + Copy + 'static,
+    answered: impl Fn(usize, &str) + Clone + 'static,
 ) {
     let total = (time.as_secs_f64() * rate as f64) as usize;
     let begun = Instant::now() + 2 * TIMER;
@@ -210,6 +249,7 @@ async fn run(
         .run_until(async {
             let tasks: Vec<_> = (0..CONNECTIONS)
                 .map(|connection| {
+                    let answered = answered.clone();
                     tokio::task::spawn_local(async move {
                         let mut stream = TcpStream::connect(address).await.unwrap();
                         stream.set_nodelay(true).unwrap();
@@ -221,8 +261,11 @@ async fn run(
                             while Instant::now() < due {
                                 tokio::task::yield_now().await;
                             }
-                            let good = exchange(&mut stream, &make(n), expected).await;
-                            latencies.push(if good { due.elapsed() } else { Duration::MAX });
+                            let answer = exchange(&mut stream, &make(n), expected).await;
+                            latencies.push(answer.as_ref().map_or(Duration::MAX, |_| due.elapsed()));
+                            if let Some(body) = answer {
+                                answered(n, &body);
+                            }
                         }
                         latencies
                     })
