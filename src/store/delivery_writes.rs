@@ -55,14 +55,14 @@ impl Store {
         }
     }
 
-    /// Drops a call's pending peer messages. With `all`, drops all pending messages but those that
-    /// [outlive](Delivery::outlives_call) the call, and clears the contents of the others.
-    pub async fn drop_pending(&self, call: &CallId, all: bool) -> Result<(), StoreError> {
-        self.writer.run(Write::DropPending { call: call.clone(), all }).await.map(drop)
+    /// Drops the pending peer messages of calls. With `all`, drops all pending messages but those that
+    /// [outlive](Delivery::outlives_call) their call, and clears the contents of the others.
+    pub async fn drop_pending(&self, calls: Vec<CallId>, all: bool) -> Result<(), StoreError> {
+        self.writer.run(Write::DropPending { calls, all }).await.map(drop)
     }
 }
 
-/// Maximum number of deliveries in one statement.
+/// Maximum number of deliveries, or of their calls, in one statement.
 const ROWS: usize = 64;
 
 pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> Result<Done, StoreError> {
@@ -220,29 +220,36 @@ pub(super) async fn part(
 pub(super) async fn drop_pending(
     connection: &mut SqliteConnection,
     merged: &mut MergedWrites<'_>,
-    call: &CallId,
+    calls: &[CallId],
     all: bool,
 ) -> Result<Done, StoreError> {
-    // Usually there is nothing to drop.
-    let pending = sqlx::query_scalar::<_, String>(
-        "SELECT id FROM deliveries WHERE call = $1 AND state = 'pending'
-             AND (kind = 'peer' OR ($2 AND NOT (kind = 'missed' AND form = 'hosted')))",
-    );
-    let pending = pending.bind(call.to_string()).bind(all).fetch_all(&mut *connection).await?;
-    merged.write_states_of(connection, &texts(&pending)).await?;
     let mut rows = 0;
-    if !pending.is_empty() {
-        let dropped = sqlx::query(
-            "UPDATE deliveries SET state = 'dropped' WHERE call = $1 AND state = 'pending'
-                 AND (kind = 'peer' OR ($2 AND NOT (kind = 'missed' AND form = 'hosted')))",
-        );
-        rows = dropped.bind(call.to_string()).bind(all).execute(&mut *connection).await?.rows_affected();
-    }
-    if all {
-        let said = sqlx::query("UPDATE deliveries SET body = '' WHERE call = $1 AND kind = 'message'");
-        said.bind(call.to_string()).execute(connection).await?;
+    for calls in calls.chunks(ROWS) {
+        // Usually there is nothing to drop.
+        let mut pending = of_calls("SELECT id FROM deliveries", calls, all);
+        let pending: Vec<String> = pending.build_query_scalar().fetch_all(&mut *connection).await?;
+        merged.write_states_of(connection, &texts(&pending)).await?;
+        if !pending.is_empty() {
+            let mut dropped = of_calls("UPDATE deliveries SET state = 'dropped'", calls, all);
+            rows += dropped.build().execute(&mut *connection).await?.rows_affected();
+        }
+        if all {
+            let mut said =
+                QueryBuilder::<Sqlite>::new("UPDATE deliveries SET body = '' WHERE kind = 'message' AND call");
+            super::push_in(&mut said, calls.iter().map(CallId::to_string));
+            said.build().execute(&mut *connection).await?;
+        }
     }
     Ok(Done::Rows(rows))
+}
+
+/// A statement about the messages of calls that [`drop_pending`] drops.
+fn of_calls(statement: &str, calls: &[CallId], all: bool) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(statement);
+    query.push(" WHERE state = 'pending' AND call");
+    super::push_in(&mut query, calls.iter().map(CallId::to_string));
+    query.push(if all { " AND NOT (kind = 'missed' AND form = 'hosted')" } else { " AND kind = 'peer'" });
+    query
 }
 
 fn texts(ids: &[String]) -> Vec<&str> {
@@ -332,10 +339,10 @@ mod tests {
         let all = forms.map(|form| missed(form.as_str(), form.as_str(), form, 5));
         assert_eq!(all.each_ref().map(Delivery::outlives_call), [true, false, false]);
         store.add_missed(all.to_vec()).await.unwrap();
-        let call = "call".parse().unwrap();
-        store.drop_pending(&call, false).await.unwrap();
+        let call = || vec!["call".parse().unwrap()];
+        store.drop_pending(call(), false).await.unwrap();
         assert_eq!(pending(&store).await.len(), 3);
-        store.drop_pending(&call, true).await.unwrap();
+        store.drop_pending(call(), true).await.unwrap();
         assert_eq!(pending(&store).await, ["hosted"]);
         store.expire_missed(UnixMillis(5)).await.unwrap();
         assert_eq!(pending(&store).await, ["hosted"]);

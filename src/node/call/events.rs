@@ -130,7 +130,7 @@ impl Reports {
                 self.outbound.end_call(call);
                 self.push.end_call(call, false);
                 self.outbound.sync_timeline(call);
-                self.store.drop_pending(call, false).await?;
+                self.store.drop_pending(vec![call.clone()], false).await?;
                 self.tell_left_out(call).await
             }
         }

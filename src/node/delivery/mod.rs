@@ -143,7 +143,12 @@ impl Deliveries {
 
     /// Nothing is tried any more for a call that is forgotten, and what was said in it is not kept.
     pub(in crate::node) async fn cancel_call(&self, call: &CallId) -> Result<(), StoreError> {
-        self.push.end_call(call, true);
-        self.store.drop_pending(call, true).await
+        self.cancel_calls(vec![call.clone()]).await
+    }
+
+    /// As [`Deliveries::cancel_call`], for several calls in one write.
+    pub(in crate::node) async fn cancel_calls(&self, calls: Vec<CallId>) -> Result<(), StoreError> {
+        calls.iter().for_each(|call| self.push.end_call(call, true));
+        self.store.drop_pending(calls, true).await
     }
 }

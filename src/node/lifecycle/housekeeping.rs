@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::base::time::UnixMillis;
+use crate::core::call::Call;
 use crate::monitor::{Beat, Tasks, now};
 use crate::node::config::KeepCalls;
 use crate::node::lifecycle::Upkeep;
@@ -17,6 +18,8 @@ const HUNG: Duration = Duration::from_secs(30);
 /// Renewals come before the shortest binding, a minute, can end.
 const RENEW: u64 = 15;
 const TIDY: u64 = 60;
+/// Calls that are over and are forgotten in one write. Other writes wait until their messages are cleared.
+const FORGOTTEN: usize = 64;
 /// Batches of old calls that are forgotten in one tick: a backlog must not hold up the rest of a tick's work.
 const BATCHES: usize = 16;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -60,15 +63,16 @@ impl Upkeep {
         gone.iter().for_each(|guest| self.deliveries.guest_left(guest));
         self.inbound.expire_offers().await?;
         self.pairing.tell_missed_calls(beat).await?;
-        for call in self.live.over(now(), GRACE) {
+        for over in self.live.over(now(), GRACE).chunks(FORGOTTEN) {
             beat.tick();
             // Forgotten first: from then on nobody adds to what is called off.
-            let Some(over) = self.live.forget(&call) else { continue };
-            if let Err(error) = self.deliveries.cancel_call(&call).await {
-                self.live.put_back(over);
+            let forgotten: Vec<Call> = over.iter().filter_map(|call| self.live.forget(call)).collect();
+            let calls = forgotten.iter().map(|call| call.id.clone()).collect();
+            if let Err(error) = self.deliveries.cancel_calls(calls).await {
+                forgotten.into_iter().for_each(|call| self.live.put_back(call));
                 return Err(error);
             }
-            self.posts.forget(&call);
+            forgotten.iter().for_each(|call| self.posts.forget(&call.id));
         }
         self.metrics.calls_live(self.live.count());
         if n.is_multiple_of(RENEW) {

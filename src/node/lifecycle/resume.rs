@@ -64,7 +64,7 @@ impl Upkeep {
             }
             let call = delivery.message.call.clone();
             let Some(pbx) = self.live.pbx_of(&call) else {
-                self.store.drop_pending(&call, true).await?;
+                self.store.drop_pending(vec![call], true).await?;
                 continue;
             };
             if let Some(binding) = self.store.binding(&delivery.client, now()).await? {

@@ -60,7 +60,7 @@ pub(super) enum Write {
     HandedOut(Vec<String>),
     Outcomes(Vec<SipFailure>),
     Part { call: CallId, numbers: [Number; 2], at: UnixMillis },
-    DropPending { call: CallId, all: bool },
+    DropPending { calls: Vec<CallId>, all: bool },
     Token { role: TokenRole, name: &'static str, hash: Option<[u8; 32]> },
     Offer(Box<StoredOffer>),
     DeleteOffers(Vec<OfferId>),
@@ -328,7 +328,7 @@ async fn run<'a>(
             sip_messages::outcomes(connection, outcomes).await
         }
         Write::Part { call, numbers, at } => delivery_writes::part(connection, merged, call, numbers, *at).await,
-        Write::DropPending { call, all } => delivery_writes::drop_pending(connection, merged, call, *all).await,
+        Write::DropPending { calls, all } => delivery_writes::drop_pending(connection, merged, calls, *all).await,
         Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash.as_ref()).await,
         Write::Offer(offer) => offers::put(connection, offer).await,
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,

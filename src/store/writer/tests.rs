@@ -78,7 +78,7 @@ enum Request {
     HandOut(Vec<u8>),
     Outcome(u8, DeliveryState),
     Part(u8),
-    DropPending(u8, bool),
+    DropPending(Vec<u8>, bool),
     ExpireMissed(i64),
     Prune(i64),
 }
@@ -97,7 +97,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         1 => vec(delivery(), 1..4).prop_map(Request::HandOut),
         1 => (delivery(), state()).prop_map(|(id, state)| Request::Outcome(id, state)),
         2 => call().prop_map(Request::Part),
-        2 => (call(), any::<bool>()).prop_map(|(call, all)| Request::DropPending(call, all)),
+        2 => (vec(call(), 1..3), any::<bool>()).prop_map(|(calls, all)| Request::DropPending(calls, all)),
         1 => (0..9i64).prop_map(Request::ExpireMissed),
         1 => (0..9i64).prop_map(Request::Prune),
     ]
@@ -129,7 +129,9 @@ async fn write(store: &Store, request: Request) -> String {
             let told: Vec<_> = parted.ended.iter().map(|ended| &ended.client).collect();
             return format!("{:?} {told:?}", parted.dropped);
         }
-        Request::DropPending(n, all) => store.drop_pending(&call_id(n), all).await.unwrap(),
+        Request::DropPending(calls, all) => {
+            store.drop_pending(calls.into_iter().map(call_id).collect(), all).await.unwrap();
+        }
         Request::ExpireMissed(before) => store.expire_missed(UnixMillis(before)).await.unwrap(),
         Request::Prune(before) => return store.prune_batch(UnixMillis(before)).await.unwrap().to_string(),
     }
