@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::error::legible;
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{Capability, ClientForm};
@@ -121,7 +122,7 @@ impl Store {
         }
         let mut query = QueryBuilder::<Sqlite>::new(SELECT);
         query.push(" WHERE expires > ").push_bind(now.0).push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-        query.build().fetch_all(self.reader()).await?.iter().map(read).collect()
+        query.build().fetch_all(self.reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::directory::DeviceState;
+use super::error::legible;
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{DEVICES_MAX, ENROLMENTS_MAX};
@@ -127,7 +128,8 @@ impl Store {
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(self.reader()).await?;
         let directory = self.directory.read();
-        rows.iter().map(|row| read(row).map(|device| directory.with_client(&device, now))).collect()
+        let device = |row| read(row).map(|device| directory.with_client(&device, now));
+        rows.iter().filter_map(|row| legible(device(row))).collect()
     }
 
     /// Renames a device; false if it doesn't exist.

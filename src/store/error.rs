@@ -70,6 +70,8 @@ impl From<sqlx::Error> for StoreError {
             // The only uniqueness that a request can break; the others are upserts.
             sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::CredentialInUse,
             sqlx::Error::WorkerCrashed => StoreError::Crashed,
+            // The others of its list can still be read.
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::unreadable("value", error),
             _ => StoreError::Unavailable(error.to_string().into()),
         }
     }

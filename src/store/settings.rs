@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 
 use super::error::legible;
 use super::record::{self, ClockRecord};
@@ -93,12 +93,12 @@ impl Store {
     }
 }
 
-/// The roles of all tokens, by hash. A token without a role that this version knows is passed over.
+/// The roles of all tokens, by hash. One that can't be read, or whose role this version doesn't know, is passed over.
 pub(super) async fn tokens(connection: &mut SqliteConnection) -> Result<HashMap<[u8; 32], TokenRole>, StoreError> {
-    let rows: Vec<(Vec<u8>, String)> = sqlx::query_as("SELECT hash, role FROM tokens").fetch_all(connection).await?;
-    let known = rows.into_iter().filter_map(|(hash, word)| {
-        let hash: [u8; 32] = hash.try_into().ok()?;
-        Some((hash, TokenRole::read(&word)?))
+    let rows = sqlx::query("SELECT hash, role FROM tokens").fetch_all(connection).await?;
+    let known = rows.iter().filter_map(|row| {
+        let (hash, word): (Vec<u8>, String) = (row.try_get(0).ok()?, row.try_get(1).ok()?);
+        Some((hash.try_into().ok()?, TokenRole::read(&word)?))
     });
     Ok(known.collect())
 }

@@ -14,7 +14,7 @@ use crate::core::address::disclosure::OfferTo;
 use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
-use crate::store::{Binding, DeviceRow, NumberRow, Store, TokenRole};
+use crate::store::{Binding, DeviceRow, NumberRow, Renewal, Store, TokenRole};
 
 const NUMBERS: [&str; 4] = ["+12125550100", "+12125550101", "+12125550102", "1001;phone-context=pbx.example"];
 const CLIENTS: u8 = 6;
@@ -224,19 +224,36 @@ async fn more_rows_than_one_statement_reads_are_all_there() {
 async fn a_row_that_cant_be_read_is_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
-    store.put_numbers(vec![entry(0, "Alice"), entry(1, "Bob")]).await.unwrap();
-    for id in 0..2 {
+    store.put_numbers(vec![entry(0, "Alice"), entry(1, "Bob"), entry(2, "Carol")]).await.unwrap();
+    for id in 0..3 {
         assert!(store.add_binding(binding(id, 0)).await.unwrap());
     }
     store.close().await;
     run(
         folder.path(),
         "UPDATE numbers SET extensions = '{}' WHERE number = '+12125550101';
-         UPDATE bindings SET offer = '{}' WHERE id = 'c-1';",
+         UPDATE numbers SET name = CAST(x'ff' AS TEXT) WHERE number = '+12125550102';
+         UPDATE bindings SET offer = '{}' WHERE id = 'c-1';
+         UPDATE bindings SET expires = 'x' WHERE id = 'c-2';
+         INSERT INTO tokens VALUES (zeroblob(32), CAST(x'ff' AS TEXT), 'x');",
     )
     .await;
     let store = open(folder.path()).await;
-    assert!(!store.facts(&number(1), START).await.unwrap().known.served);
+    for n in 1..3 {
+        assert!(!store.facts(&number(n), START).await.unwrap().known.served);
+    }
+    assert_eq!(store.bindings(None, START, 10).await.unwrap(), [binding(0, 0)]);
+    // A write of such a row fails nobody else's.
+    let (offered, enabled) = (client(2), number(2));
+    let (offered, enabled, put) = tokio::join!(
+        store.offer_to(&offered, OfferTo::Never),
+        store.enable(&enabled, false),
+        store.put_numbers(vec![entry(3, "Dan")])
+    );
+    assert!(offered.unwrap() && enabled.unwrap() && put.is_ok());
+    assert!(store.renew_binding(&client(2), Renewal::default(), START).await.is_ok());
+    assert!(store.facts(&number(3), START).await.unwrap().known.served);
+    store.delete_binding(&client(2)).await.unwrap();
     let clients = store.taking_part(&number(0), START, 10).await.unwrap();
     assert_eq!(clients, [binding(0, 0)]);
     // Once it is replaced, it is known.
