@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::error::legible;
 use super::writer::{Done, Write};
-use super::{Store, StoreError};
+use super::{Store, StoreError, legible_ids};
 use crate::contract::{Capability, ClientForm};
 use crate::core::address::Address;
 use crate::core::address::disclosure::OfferTo;
@@ -234,8 +234,6 @@ pub(super) async fn extend(
 }
 
 pub(super) async fn expire(connection: &mut SqliteConnection, now: UnixMillis) -> Result<Done, StoreError> {
-    let expired = sqlx::query_scalar::<_, String>("DELETE FROM bindings WHERE expires <= $1 RETURNING id");
-    let expired = expired.bind(now.0).fetch_all(connection).await?;
-    // Memory doesn't have a client whose id can't be read.
-    Ok(Done::Expired(expired.iter().filter_map(|id| id.parse().ok()).collect()))
+    let expired = sqlx::query_scalar("DELETE FROM bindings WHERE expires <= $1 RETURNING id");
+    Ok(Done::Expired(legible_ids(expired.bind(now.0).fetch_all(connection).await?)))
 }

@@ -5,8 +5,8 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::directory::DeviceState;
 use super::error::legible;
-use super::writer::{Done, Write};
-use super::{Store, StoreError};
+use super::writer::{Done, Removed, Write};
+use super::{Store, StoreError, legible_ids};
 use crate::contract::{DEVICES_MAX, ENROLMENTS_MAX};
 use crate::core::base::device_name::DeviceName;
 use crate::core::base::name::{ClientId, DeviceId};
@@ -140,10 +140,7 @@ impl Store {
     /// Removes a device, its clients, and the codes that it asked for. Returns the clients, or `None` if the device
     /// doesn't exist.
     pub async fn delete_device(&self, id: &DeviceId) -> Result<Option<Vec<ClientId>>, StoreError> {
-        match self.writer.run(Write::DeleteDevice(id.clone())).await? {
-            Done::Revoked(clients) => Ok(clients),
-            _ => Ok(None),
-        }
+        Ok(self.writer.run(Write::DeleteDevice(id.clone())).await?.removed_clients())
     }
 
     /// The number that a client's token belongs to, and the device if it is a device's token; from memory.
@@ -267,23 +264,27 @@ pub(super) async fn rename(
 }
 
 pub(super) async fn delete(connection: &mut SqliteConnection, id: &DeviceId) -> Result<Done, StoreError> {
-    let id = id.to_string();
-    let device = sqlx::query("DELETE FROM devices WHERE id = $1").bind(id.clone()).execute(&mut *connection).await?;
-    if device.rows_affected() == 0 {
-        return Ok(Done::Revoked(None));
+    let text = id.to_string();
+    let device = sqlx::query("DELETE FROM devices WHERE id = $1").bind(text.clone()).execute(&mut *connection).await?;
+    let existed = device.rows_affected() > 0;
+    if !existed {
+        return Ok(Done::Removed(Removed { existed, clients: Vec::new(), devices: Vec::new() }));
     }
-    sqlx::query("DELETE FROM enrolments WHERE device = $1").bind(id.clone()).execute(&mut *connection).await?;
-    let clients = sqlx::query_scalar::<_, String>("DELETE FROM bindings WHERE device = $1 RETURNING id");
-    let clients = clients.bind(id).fetch_all(connection).await?;
-    let clients = clients.into_iter().map(|id| id.parse()).collect::<Result<_, _>>();
-    Ok(Done::Revoked(Some(clients.map_err(|e| StoreError::unreadable("binding", e))?)))
+    sqlx::query("DELETE FROM enrolments WHERE device = $1").bind(text.clone()).execute(&mut *connection).await?;
+    let clients = sqlx::query_scalar("DELETE FROM bindings WHERE device = $1 RETURNING id");
+    let clients = legible_ids(clients.bind(text).fetch_all(connection).await?);
+    Ok(Done::Removed(Removed { existed, clients, devices: vec![id.clone()] }))
 }
 
-pub(super) async fn delete_all_of(connection: &mut SqliteConnection, number: &str) -> Result<(), StoreError> {
-    for delete in ["DELETE FROM devices WHERE number = $1", "DELETE FROM enrolments WHERE number = $1"] {
-        sqlx::query(delete).bind(number.to_owned()).execute(&mut *connection).await?;
-    }
-    Ok(())
+/// Removes the devices and codes of a number. Returns the devices.
+pub(super) async fn delete_all_of(
+    connection: &mut SqliteConnection,
+    number: &str,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let codes = sqlx::query("DELETE FROM enrolments WHERE number = $1");
+    codes.bind(number.to_owned()).execute(&mut *connection).await?;
+    let devices = sqlx::query_scalar("DELETE FROM devices WHERE number = $1 RETURNING id");
+    Ok(legible_ids(devices.bind(number.to_owned()).fetch_all(connection).await?))
 }
 
 #[cfg(test)]

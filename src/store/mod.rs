@@ -32,6 +32,7 @@ pub use settings::TokenRole;
 pub use sip_messages::SipFailure;
 pub use writer::Commit;
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,6 +49,11 @@ fn push_in(query: &mut QueryBuilder<Sqlite>, values: impl IntoIterator<Item = St
         list.push_bind(value);
     }
     query.push(")");
+}
+
+/// The ids of rows that were removed. Memory doesn't have a row whose id can't be read.
+fn legible_ids<Id: FromStr>(ids: Vec<String>) -> Vec<Id> {
+    ids.iter().filter_map(|id| id.parse().ok()).collect()
 }
 
 /// The database, shared by everything that reads or writes it. A method that reads fails if the database can't be read; one

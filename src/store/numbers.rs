@@ -5,11 +5,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::directory::NumberState;
-use super::writer::{Done, Write};
-use super::{Store, StoreError};
+use super::writer::{Done, Removed, Write};
+use super::{Store, StoreError, legible_ids};
 use crate::contract::{NumberEntry, NumberKind, NumberView};
 use crate::core::address::disclosure::OfferTo;
-use crate::core::base::name::PbxName;
+use crate::core::base::name::{ClientId, PbxName};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::NumberFacts;
@@ -70,9 +70,10 @@ impl Store {
         self.writer.run(Write::Numbers(rows)).await.map(drop)
     }
 
-    /// Removes a number, its clients, its devices and their codes; false if it didn't exist.
-    pub async fn delete_number(&self, number: &Number) -> Result<bool, StoreError> {
-        Ok(self.writer.run(Write::DeleteNumber(number.clone())).await?.rows() > 0)
+    /// Removes a number, its clients, its devices and their codes. Returns the clients, or `None` if the number doesn't
+    /// exist.
+    pub async fn delete_number(&self, number: &Number) -> Result<Option<Vec<ClientId>>, StoreError> {
+        Ok(self.writer.run(Write::DeleteNumber(number.clone())).await?.removed_clients())
     }
 
     /// Switches a number's clients on or off; false if the number doesn't exist.
@@ -174,8 +175,9 @@ pub(super) async fn enable(
 
 pub(super) async fn delete(connection: &mut SqliteConnection, number: &Number) -> Result<Done, StoreError> {
     let number = number.to_string();
-    sqlx::query("DELETE FROM bindings WHERE number = $1").bind(number.clone()).execute(&mut *connection).await?;
-    super::devices::delete_all_of(connection, &number).await?;
+    let clients = sqlx::query_scalar("DELETE FROM bindings WHERE number = $1 RETURNING id");
+    let clients = legible_ids(clients.bind(number.clone()).fetch_all(&mut *connection).await?);
+    let devices = super::devices::delete_all_of(connection, &number).await?;
     let done = sqlx::query("DELETE FROM numbers WHERE number = $1").bind(number).execute(connection).await?;
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Removed(Removed { existed: done.rows_affected() > 0, clients, devices }))
 }

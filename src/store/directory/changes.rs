@@ -10,7 +10,7 @@ use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::store::error::legible;
-use crate::store::writer::{Done, Write};
+use crate::store::writer::{Done, Removed, Write};
 use crate::store::{Binding, StoreError, TokenRole, bindings, devices, numbers, push_in, settings};
 
 /// Rows to read before the commit and to put into memory after it. A row that isn't there is removed from memory.
@@ -32,21 +32,14 @@ enum ExpiryChange<'a> {
 
 impl<'a> DirectoryChanges<'a> {
     /// Notes which rows a write has touched.
-    pub(in crate::store) fn note(&mut self, write: &'a Write, done: &Done, directory: &DirectoryCache) {
+    pub(in crate::store) fn note(&mut self, write: &'a Write, done: &Done) {
         match write {
             Write::Numbers(rows) => {
                 for row in rows {
                     self.numbers.insert(&row.number, None);
                 }
             }
-            Write::DeleteNumber(number) => {
-                self.numbers.insert(number, None);
-                // What this group has added is noted by the write that added it.
-                let tables = directory.read();
-                self.note_clients(tables.client_ids(number).iter().cloned());
-                self.note_devices(tables.device_ids(number).iter().cloned());
-            }
-            Write::Enable(number, _) => {
+            Write::DeleteNumber(number) | Write::Enable(number, _) => {
                 self.numbers.insert(number, None);
             }
             Write::Binding(binding) => self.note_clients([binding.id.clone()]),
@@ -54,13 +47,12 @@ impl<'a> DirectoryChanges<'a> {
                 self.note_clients([id.clone()]);
             }
             Write::Enrol(_, device, _) | Write::AddDevice(_, device, _) => self.note_devices([device.id.clone()]),
-            // The result has the clients of a device that is gone.
-            Write::RenameDevice(id, _) | Write::DeleteDevice(id) => self.note_devices([id.clone()]),
+            Write::RenameDevice(id, _) => self.note_devices([id.clone()]),
             Write::Token { .. } => self.tokens = Some(HashMap::new()),
             Write::ExtendBindings(ids, now) => self.expiries.push(ExpiryChange::Extended(ids, *now)),
             Write::Shift { millis, .. } => self.expiries.push(ExpiryChange::Shifted(*millis)),
-            // The result has the clients.
-            Write::ExpireBindings(_) => {}
+            // The result says what is gone.
+            Write::DeleteDevice(_) | Write::ExpireBindings(_) => {}
             Write::Calls(_)
             | Write::Prune { .. }
             | Write::Enrolment(..)
@@ -79,8 +71,13 @@ impl<'a> DirectoryChanges<'a> {
             | Write::Setting { .. }
             | Write::Probe => {}
         }
-        if let Done::Expired(clients) | Done::Revoked(Some(clients)) = done {
-            self.note_clients(clients.iter().cloned());
+        match done {
+            Done::Expired(clients) => self.note_clients(clients.iter().cloned()),
+            Done::Removed(Removed { clients, devices, .. }) => {
+                self.note_clients(clients.iter().cloned());
+                self.note_devices(devices.iter().cloned());
+            }
+            _ => {}
         }
     }
 

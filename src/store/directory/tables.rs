@@ -131,12 +131,7 @@ impl DirectoryTables {
 
     /// The clients of a number that haven't expired, newest first.
     pub(in crate::store) fn clients_of(&self, number: &Number, now: UnixMillis) -> impl Iterator<Item = &Binding> {
-        self.client_ids(number).iter().filter_map(move |id| self.binding(id, now))
-    }
-
-    /// The ids of a number's clients, expired ones included.
-    pub(super) fn client_ids(&self, number: &Number) -> &[ClientId] {
-        self.clients.of(number)
+        self.clients.of(number).iter().filter_map(move |id| self.binding(id, now))
     }
 
     /// A device.
@@ -150,12 +145,7 @@ impl DirectoryTables {
         number: &Number,
         now: UnixMillis,
     ) -> impl Iterator<Item = EnrolledDevice> {
-        self.device_ids(number).iter().filter_map(move |id| self.device(id, now))
-    }
-
-    /// The ids of a number's devices.
-    pub(super) fn device_ids(&self, number: &Number) -> &[DeviceId] {
-        self.devices.ids_of(number)
+        self.devices.ids_of(number).iter().filter_map(move |id| self.device(id, now))
     }
 
     /// A device and its hosted client, which is one of its number's.

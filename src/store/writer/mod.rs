@@ -72,18 +72,32 @@ pub(super) enum Write {
 /// The result of a write.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// It is made together with others of its group.
+    /// Deferred: made with others of its group.
     Merged,
     Rows(u64),
     Ids(Vec<String>),
     Renewed(Option<Box<Binding>>),
     Enrol(Box<EnrolOutcome>),
-    Revoked(Option<Vec<ClientId>>),
+    Removed(Removed),
     Expired(Vec<ClientId>),
     Parted(Parted),
 }
 
+/// What went with a number or a device.
+#[derive(Debug)]
+pub(super) struct Removed {
+    /// Whether the number or the device was there.
+    pub(super) existed: bool,
+    pub(super) clients: Vec<ClientId>,
+    pub(super) devices: Vec<DeviceId>,
+}
+
 impl Done {
+    /// The clients of what was removed; `None` if it wasn't there.
+    pub(super) fn removed_clients(self) -> Option<Vec<ClientId>> {
+        if let Done::Removed(Removed { existed: true, clients, .. }) = self { Some(clients) } else { None }
+    }
+
     pub(super) fn rows(self) -> u64 {
         if let Done::Rows(n) = self { n } else { 0 }
     }
@@ -250,7 +264,7 @@ async fn transaction(
     let mut changes = DirectoryChanges::default();
     for job in group {
         let done = run(connection, &job.write, &mut merged).await?;
-        changes.note(&job.write, &done, directory);
+        changes.note(&job.write, &done);
         results.push(done);
     }
     merged.write(connection).await?;
@@ -276,7 +290,7 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
     }
 }
 
-/// Makes a write, or puts it off if it can be merged with others.
+/// Makes a write, or defers it if it can be merged with others.
 async fn run<'a>(
     connection: &mut SqliteConnection,
     write: &'a Write,

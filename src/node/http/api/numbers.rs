@@ -131,11 +131,7 @@ pub(in crate::node) async fn remove(
     _: Admin,
     InPath(number): InPath<Number>,
 ) -> Result<StatusCode, Problem> {
-    let clients = api.store.bindings(Some(&number), now(), PAGE).await?;
-    if !api.store.delete_number(&number).await? {
-        return Err(Problem::not_found("number"));
-    }
-    let clients: Vec<ClientId> = clients.into_iter().map(|client| client.id).collect();
+    let clients = api.store.delete_number(&number).await?.ok_or_else(|| Problem::not_found("number"))?;
     api.end_clients(&number, &clients).await;
     Ok(StatusCode::NO_CONTENT)
 }
