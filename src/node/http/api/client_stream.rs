@@ -28,7 +28,7 @@ use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::http::api::stream_reader::StreamReader;
 use crate::node::http::api::stream_start::StreamStart;
-use crate::node::http::auth::{Identity, agreed_protocol};
+use crate::node::http::auth::{Identity, ShownToken, agreed_protocol};
 use crate::node::http::extract::InPath;
 use crate::node::http::origins::ClientOrigins;
 use crate::node::http::problem::Problems;
@@ -72,6 +72,7 @@ pub(in crate::node) async fn open(
     State(origins): State<Arc<ClientOrigins>>,
     identity: Identity,
     InPath(id): InPath<ClientId>,
+    ShownToken(token): ShownToken,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -82,7 +83,7 @@ pub(in crate::node) async fn open(
     if binding.form != ClientForm::Hosted {
         return Err(Problem::invalid("id", "only a hosted client has a stream; this one has its own address"));
     }
-    open_for(StreamReader::Client(binding), api, &origins, &headers, upgrade).await
+    open_for(StreamReader::Client { binding, token }, api, &origins, &headers, upgrade).await
 }
 
 /// Opens the stream of whoever may read it.

@@ -9,7 +9,11 @@ use crate::push::{Frame, HostedStream};
 use crate::store::{Binding, StoreError};
 
 pub(super) enum StreamReader {
-    Client(Binding),
+    /// A client, and the hash of the token that it has shown.
+    Client {
+        binding: Binding,
+        token: [u8; 32],
+    },
     Guest(Guest),
 }
 
@@ -17,17 +21,19 @@ impl StreamReader {
     /// A new stream of this one's.
     pub(super) fn attach(&self, api: &StreamsApi) -> HostedStream {
         match self {
-            StreamReader::Client(binding) => api.push.hub().attach(binding),
+            StreamReader::Client { binding, .. } => api.push.hub().attach(binding),
             StreamReader::Guest(guest) => api.push.hub().attach_guest(&guest.client),
         }
     }
 
     /// What an attached reader has not received yet: of a client's, what came after the message `last`, and the notices that
-    /// still hold. A reader that was removed before the stream was attached ends it.
+    /// still hold. If the reader was removed, or its token replaced, before the stream was attached, the stream is closed.
     pub(super) async fn waiting(&self, api: &StreamsApi, last: Option<&str>) -> Result<Vec<Arc<Frame>>, StoreError> {
         match self {
-            StreamReader::Client(binding) => {
-                if api.store.binding(&binding.id, now()).await?.is_none() {
+            StreamReader::Client { binding, token } => {
+                let owner = Some((binding.number.clone(), binding.device.clone()));
+                let is_gone = api.store.binding(&binding.id, now()).await?.is_none();
+                if is_gone || api.store.client_of_token(token).await? != owner {
                     api.push.hub().close(&binding.id);
                 }
                 let waiting = api.store.pending_of(&binding.id, last).await?;
@@ -44,7 +50,7 @@ impl StreamReader {
 
     /// Records that a message is about to be written to the stream.
     pub(super) fn attempted(&self, api: &StreamsApi, id: &str) {
-        if let StreamReader::Client(_) = self {
+        if let StreamReader::Client { .. } = self {
             api.push.attempted(id);
         }
     }
@@ -52,7 +58,7 @@ impl StreamReader {
     /// Records that the reader has a message.
     pub(super) fn delivered(&self, api: &StreamsApi, id: &str) {
         match self {
-            StreamReader::Client(binding) => api.push.delivered(id, binding),
+            StreamReader::Client { binding, .. } => api.push.delivered(id, binding),
             StreamReader::Guest(guest) => api.push.guests().delivered(&guest.client, id),
         }
     }
@@ -60,10 +66,10 @@ impl StreamReader {
     /// Whether the client's device or the guest is gone, so that the reader need not come back.
     pub(super) async fn is_revoked(&self, api: &StreamsApi) -> bool {
         match self {
-            StreamReader::Client(Binding { device: Some(device), .. }) => {
+            StreamReader::Client { binding: Binding { device: Some(device), .. }, .. } => {
                 matches!(api.store.device(device, now()).await, Ok(None))
             }
-            StreamReader::Client(_) => false,
+            StreamReader::Client { .. } => false,
             StreamReader::Guest(guest) => api.push.guests().waiting(&guest.client).is_none(),
         }
     }
@@ -86,10 +92,10 @@ mod tests {
     use crate::node::ringing::Ringing;
     use crate::peer::Peers;
     use crate::push::Push;
-    use crate::store::{NumberRow, Store};
+    use crate::store::{NumberRow, Store, credential_hash};
 
     #[tokio::test]
-    async fn a_stream_of_a_client_that_is_gone_by_then_is_closed() {
+    async fn a_stream_of_a_client_that_is_gone_or_shut_out_by_then_is_closed() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
         let shutdown = CancellationToken::new();
@@ -117,15 +123,27 @@ mod tests {
             lifetime: Duration::from_secs(60),
             expires: now() + Duration::from_secs(60),
         };
-        api.store.put_numbers(vec![NumberRow::new(binding.number.clone(), NumberEntry::default())]).await.unwrap();
+        let replace = async |credential: &str| {
+            let entry = NumberEntry { credential: Some(credential.to_owned()), ..NumberEntry::default() };
+            api.store.put_numbers(vec![NumberRow::new(binding.number.clone(), entry)]).await.unwrap();
+        };
+        replace("the-first-credential").await;
         assert!(api.store.add_binding(binding.clone()).await.unwrap());
-        let reader = StreamReader::Client(binding.clone());
-        let attached = reader.attach(&api);
-        reader.waiting(&api, None).await.unwrap();
+        let reader = |credential| StreamReader::Client { binding: binding.clone(), token: credential_hash(credential) };
+        let (first, second) = (reader("the-first-credential"), reader("the-second-credential"));
+        let attached = first.attach(&api);
+        first.waiting(&api, None).await.unwrap();
         assert!(!attached.closed.is_cancelled());
-        // It is deleted after the request was let in and before the hub knows of the stream.
+        // The credential is replaced after the request was let in and before the hub knows of the stream.
+        replace("the-second-credential").await;
+        first.waiting(&api, None).await.unwrap();
+        assert!(attached.closed.is_cancelled());
+        let attached = second.attach(&api);
+        second.waiting(&api, None).await.unwrap();
+        assert!(!attached.closed.is_cancelled());
+        // The client is deleted at that moment.
         api.store.delete_binding(&binding.id).await.unwrap();
-        reader.waiting(&api, None).await.unwrap();
+        second.waiting(&api, None).await.unwrap();
         assert!(attached.closed.is_cancelled());
     }
 }
