@@ -1,5 +1,6 @@
 //! Taking up after a restart what was going on before it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -56,15 +57,15 @@ impl Upkeep {
 
     async fn resume_deliveries(&self) -> Result<usize, StoreError> {
         let mut resumed = 0;
+        let mut forgotten = BTreeSet::new();
         let handed_out = self.store.handed_out().await?;
         for delivery in self.store.pending().await? {
             if delivery.outlives_call() {
                 // The client gets it from the store when it connects.
                 continue;
             }
-            let call = delivery.message.call.clone();
-            let Some(pbx) = self.live.pbx_of(&call) else {
-                self.store.drop_pending(vec![call], true).await?;
+            let Some(pbx) = self.live.pbx_of(&delivery.message.call) else {
+                forgotten.insert(delivery.message.call);
                 continue;
             };
             if let Some(binding) = self.store.binding(&delivery.client, now()).await? {
@@ -74,6 +75,9 @@ impl Upkeep {
                 }
                 resumed += 1;
             }
+        }
+        if !forgotten.is_empty() {
+            self.store.drop_pending(forgotten.into_iter().collect(), true).await?;
         }
         Ok(resumed)
     }
