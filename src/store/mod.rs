@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
-use directory::DirectoryCache;
+use directory::SharedDirectory;
 use writer::Writer;
 
 /// Adds ` IN (…)` with these values.
@@ -63,7 +63,7 @@ fn legible_ids<Id: FromStr>(ids: Vec<String>) -> Vec<Id> {
 pub struct Store {
     pool: SqlitePool,
     writer: Writer,
-    directory: DirectoryCache,
+    directory: SharedDirectory,
     reads: Arc<AtomicU64>,
     file: Arc<lost_file::Opened>,
 }

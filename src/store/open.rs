@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::directory::DirectoryCache;
+use super::directory::SharedDirectory;
 use super::lost_file::Opened;
 use super::writer::Writer;
 use super::{Store, StoreError};
@@ -42,7 +42,7 @@ impl Store {
         let single = single.await.map_err(|e| failed(e.to_string()))?;
         sqlx::migrate!("src/store/migrations").run(&single).await.map_err(|e| failed(e.to_string()))?;
         let mut connection = single.acquire().await.map_err(|e| failed(e.to_string()))?.detach();
-        let directory = DirectoryCache::load(&mut connection).await.map_err(|e| failed(e.to_string()))?;
+        let directory = SharedDirectory::load(&mut connection).await.map_err(|e| failed(e.to_string()))?;
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(READERS)

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{DeviceState, DirectoryCache, NumberState, ROWS};
+use super::load::{DataVersion, read_row};
+use super::tables::DirectoryTables;
+use super::{DeviceState, NumberState, ROWS, SharedDirectory};
 use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
-use crate::store::error::legible;
 use crate::store::writer::{Done, Removed, Write};
 use crate::store::{Binding, StoreError, TokenRole, bindings, devices, numbers, push_in, settings};
 
@@ -22,6 +23,9 @@ pub(in crate::store) struct DirectoryChanges<'a> {
     /// All tokens, if one has changed: there are few.
     tokens: Option<HashMap<[u8; 32], TokenRole>>,
     expiries: Vec<ExpiryChange<'a>>,
+    compares_versions: bool,
+    /// All that there is, if another connection has written.
+    reloaded: Option<DirectoryTables>,
 }
 
 /// A new expiry of many clients. It is worked out in memory, since reading them all would take too long.
@@ -53,6 +57,8 @@ impl<'a> DirectoryChanges<'a> {
             Write::Shift { millis, .. } => self.expiries.push(ExpiryChange::Shifted(*millis)),
             // The result says what is gone.
             Write::DeleteDevice(_) | Write::ExpireBindings(_) => {}
+            // Made every second.
+            Write::Setting { .. } | Write::Probe => self.compares_versions = true,
             Write::Calls(_)
             | Write::Prune { .. }
             | Write::Enrolment(..)
@@ -67,9 +73,7 @@ impl<'a> DirectoryChanges<'a> {
             | Write::Part { .. }
             | Write::DropPending { .. }
             | Write::Offer(_)
-            | Write::DeleteOffers(_)
-            | Write::Setting { .. }
-            | Write::Probe => {}
+            | Write::DeleteOffers(_) => {}
         }
         match done {
             Done::Expired(clients) => self.note_clients(clients.iter().cloned()),
@@ -94,19 +98,31 @@ impl<'a> DirectoryChanges<'a> {
     }
 
     /// Reads the rows, inside the transaction.
-    pub(in crate::store) async fn read(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(in crate::store) async fn read(
+        &mut self,
+        connection: &mut SqliteConnection,
+        directory: &SharedDirectory,
+    ) -> Result<(), StoreError> {
+        if self.compares_versions {
+            let version = DataVersion::read(connection).await?;
+            if version != directory.read().version() {
+                tracing::warn!("another program has written to the database: reading the directory again");
+                self.reloaded = Some(DirectoryTables::load(connection).await?);
+                return Ok(());
+            }
+        }
         let keys = self.numbers.keys().map(|number| number.to_string()).collect();
-        for state in rows(connection, numbers::SELECT, "number", keys, numbers::read).await? {
+        for state in read_rows(connection, numbers::SELECT, "number", keys, numbers::read).await? {
             if let Some(found) = self.numbers.get_mut(&state.number) {
                 *found = Some(state);
             }
         }
         let keys = self.clients.keys().map(ClientId::to_string).collect();
-        for binding in rows(connection, bindings::SELECT, "id", keys, bindings::read).await? {
+        for binding in read_rows(connection, bindings::SELECT, "id", keys, bindings::read).await? {
             self.clients.insert(binding.id.clone(), Some(binding));
         }
         let keys = self.devices.keys().map(DeviceId::to_string).collect();
-        for device in rows(connection, devices::SELECT, "id", keys, devices::read).await? {
+        for device in read_rows(connection, devices::SELECT, "id", keys, devices::read).await? {
             self.devices.insert(device.id.clone(), Some(device));
         }
         if let Some(tokens) = &mut self.tokens {
@@ -116,7 +132,12 @@ impl<'a> DirectoryChanges<'a> {
     }
 
     /// Brings memory in line with the commit. The rows come last, since they have what the whole group has done.
-    pub(in crate::store) fn apply(self, directory: &DirectoryCache) {
+    pub(in crate::store) fn apply(self, directory: &SharedDirectory) {
+        if let Some(tables) = self.reloaded {
+            // What was there before is dropped once the lock is free.
+            let _before = std::mem::replace(&mut *directory.write(), tables);
+            return;
+        }
         for change in self.expiries {
             match change {
                 ExpiryChange::Extended(ids, now) => {
@@ -147,7 +168,7 @@ impl<'a> DirectoryChanges<'a> {
 }
 
 /// The rows with these keys. One that can't be read is passed over.
-async fn rows<T>(
+async fn read_rows<T>(
     connection: &mut SqliteConnection,
     select: &str,
     key: &str,
@@ -159,7 +180,7 @@ async fn rows<T>(
         let mut query = QueryBuilder::<Sqlite>::new(format!("{select} WHERE {key}"));
         push_in(&mut query, keys.iter().cloned());
         for row in query.build().fetch_all(&mut *connection).await? {
-            found.extend(legible(read(&row)).transpose()?);
+            found.extend(read_row(&row, read)?);
         }
     }
     Ok(found)

@@ -42,6 +42,10 @@ impl Devices {
         self.of_numbers.of(number)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.devices.len()
+    }
+
     /// Adds a device that isn't here yet.
     pub(super) fn add(&mut self, device: DeviceState) {
         self.of_numbers.add(&device.number, &device.id);

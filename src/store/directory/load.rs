@@ -1,32 +1,51 @@
-//! Loads the directory when the database is opened.
-
-use std::sync::{Arc, RwLock};
+//! Loads the directory: when the database is opened, and when another program has written to it.
 
 use futures_util::TryStreamExt;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::DirectoryCache;
+use super::SharedDirectory;
 use super::tables::DirectoryTables;
-use crate::store::error::legible;
 use crate::store::{StoreError, bindings, devices, numbers, settings};
 
-impl DirectoryCache {
-    /// The directory of a database. A row that can't be read is passed over.
-    pub(in crate::store) async fn load(connection: &mut SqliteConnection) -> Result<DirectoryCache, StoreError> {
-        let mut tables = DirectoryTables::default();
+/// SQLite's `data_version` of the writer's connection. It changes when another connection has written, and, rarely, after
+/// a write that has failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct DataVersion(i64);
+
+impl DataVersion {
+    pub(super) async fn read(connection: &mut SqliteConnection) -> Result<DataVersion, StoreError> {
+        Ok(DataVersion(sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await?))
+    }
+}
+
+impl SharedDirectory {
+    /// The directory of a database.
+    pub(in crate::store) async fn load(connection: &mut SqliteConnection) -> Result<SharedDirectory, StoreError> {
+        let tables = DirectoryTables::load(connection).await?;
+        let (numbers, clients, devices) = tables.counts();
+        tracing::info!(numbers, clients, devices, "loaded the directory");
+        Ok(SharedDirectory::new(tables))
+    }
+}
+
+impl DirectoryTables {
+    /// What the database has. A row that can't be read is passed over.
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<DirectoryTables, StoreError> {
+        // First: what is written by others while this reads is then found by the next comparison.
+        let mut tables = DirectoryTables::new(DataVersion::read(connection).await?);
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM numbers").fetch_one(&mut *connection).await?;
         tables.reserve(usize::try_from(count).unwrap_or(0));
-        each(connection, numbers::SELECT, numbers::read, |number| tables.put_number(number)).await?;
-        each(connection, bindings::SELECT, bindings::read, |binding| tables.add_client(binding)).await?;
-        each(connection, devices::SELECT, devices::read, |device| tables.add_device(device)).await?;
+        for_each_row(connection, numbers::SELECT, numbers::read, |number| tables.put_number(number)).await?;
+        for_each_row(connection, bindings::SELECT, bindings::read, |binding| tables.add_client(binding)).await?;
+        for_each_row(connection, devices::SELECT, devices::read, |device| tables.add_device(device)).await?;
         tables.set_tokens(settings::tokens(connection).await?);
-        Ok(DirectoryCache(Arc::new(RwLock::new(tables))))
+        Ok(tables)
     }
 }
 
 /// Reads a table row by row.
-async fn each<T>(
+async fn for_each_row<T>(
     connection: &mut SqliteConnection,
     select: &'static str,
     read: fn(&SqliteRow) -> Result<T, StoreError>,
@@ -34,9 +53,24 @@ async fn each<T>(
 ) -> Result<(), StoreError> {
     let mut rows = sqlx::query(select).fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        if let Some(found) = legible(read(&row)).transpose()? {
+        if let Some(found) = read_row(&row, read)? {
             add(found);
         }
     }
     Ok(())
+}
+
+/// Reads a row, whose key is in its first column. None if it is unreadable.
+pub(super) fn read_row<T>(
+    row: &SqliteRow,
+    read: fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    match read(row) {
+        Err(error @ StoreError::Unreadable { .. }) => {
+            let key = row.try_get::<String, _>(0).unwrap_or_default();
+            tracing::warn!(key, %error, "it is passed over");
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }

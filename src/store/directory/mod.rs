@@ -4,6 +4,7 @@
 //! It is loaded when the database is opened. Before the writer commits a group of writes, it reads again the rows that the
 //! group has touched. It changes the memory after the commit, and answers the writes after that. So memory never has what
 //! may still be rolled back, and an answered write can be found. Each lookup passes over clients that have expired by then.
+//! Every second the writer checks that no other program has written to the database. If one has, the writer reads it all again.
 
 mod changes;
 mod devices;
@@ -27,9 +28,13 @@ const ROWS: usize = 500;
 
 /// The directory in memory, shared by the store and its writer.
 #[derive(Clone, Default)]
-pub(super) struct DirectoryCache(Arc<RwLock<DirectoryTables>>);
+pub(super) struct SharedDirectory(Arc<RwLock<DirectoryTables>>);
 
-impl DirectoryCache {
+impl SharedDirectory {
+    fn new(tables: DirectoryTables) -> SharedDirectory {
+        SharedDirectory(Arc::new(RwLock::new(tables)))
+    }
+
     /// The tables, for a lookup.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, DirectoryTables> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
@@ -41,8 +46,8 @@ impl DirectoryCache {
 }
 
 /// Without the contents: there may be a million numbers.
-impl fmt::Debug for DirectoryCache {
+impl fmt::Debug for SharedDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DirectoryCache").finish_non_exhaustive()
+        f.debug_struct("SharedDirectory").finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::devices::{DeviceState, Devices};
+use super::load::DataVersion;
 use super::newest_first::NewestFirst;
 use crate::contract::{NumberEntry, NumberKind, NumberView};
 use crate::core::address::disclosure::OfferTo;
@@ -44,75 +45,86 @@ impl NumberState {
 }
 
 /// An entry that is found by its number. Behind a pointer, because up to half of a hash table's slots are empty.
-struct Listed(Arc<NumberState>);
+struct ByNumber(Arc<NumberState>);
 
-impl Borrow<Number> for Listed {
+impl Borrow<Number> for ByNumber {
     fn borrow(&self) -> &Number {
         &self.0.number
     }
 }
 
-impl Hash for Listed {
+impl Hash for ByNumber {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.number.hash(state);
     }
 }
 
-impl PartialEq for Listed {
-    fn eq(&self, other: &Listed) -> bool {
+impl PartialEq for ByNumber {
+    fn eq(&self, other: &ByNumber) -> bool {
         self.0.number == other.0.number
     }
 }
 
-impl Eq for Listed {}
+impl Eq for ByNumber {}
 
-/// An entry that is found by its credential, which it has.
-struct Holder(Arc<NumberState>);
+/// An entry in the index of credentials. It has one.
+struct ByCredential(Arc<NumberState>);
 
-impl Borrow<Option<[u8; 32]>> for Holder {
+impl Borrow<Option<[u8; 32]>> for ByCredential {
     fn borrow(&self) -> &Option<[u8; 32]> {
         &self.0.credential
     }
 }
 
-impl Hash for Holder {
+impl Hash for ByCredential {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.credential.hash(state);
     }
 }
 
-impl PartialEq for Holder {
-    fn eq(&self, other: &Holder) -> bool {
+impl PartialEq for ByCredential {
+    fn eq(&self, other: &ByCredential) -> bool {
         self.0.credential == other.0.credential
     }
 }
 
-impl Eq for Holder {}
+impl Eq for ByCredential {}
 
 /// All entries, clients, devices and tokens.
 #[derive(Default)]
 pub(in crate::store) struct DirectoryTables {
-    numbers: HashSet<Listed>,
+    version: DataVersion,
+    numbers: HashSet<ByNumber>,
     /// The entries that have a credential.
-    holders: HashSet<Holder>,
+    by_credential: HashSet<ByCredential>,
     bindings: HashMap<ClientId, Box<Binding>>,
     clients: NewestFirst<ClientId>,
     devices: Devices,
     /// The roles of tokens, by hash.
     tokens: HashMap<[u8; 32], TokenRole>,
-    /// The names of the PBXs. Entries share them.
+    /// The names of the PBXs, also former ones. Entries share them.
     pbxs: HashSet<PbxName>,
 }
 
 impl DirectoryTables {
+    /// Without rows yet.
+    pub(super) fn new(version: DataVersion) -> DirectoryTables {
+        DirectoryTables { version, ..DirectoryTables::default() }
+    }
+
+    /// The version of the database that the rows were read from. Writes of this program don't change it.
+    pub(super) fn version(&self) -> DataVersion {
+        self.version
+    }
+
     /// The entry of a number.
     pub(in crate::store) fn number(&self, number: &Number) -> Option<&NumberState> {
-        self.numbers.get(number).map(|listed| &*listed.0)
+        self.numbers.get(number).map(|entry| &*entry.0)
     }
 
     /// The number that has the credential of this hash.
     pub(in crate::store) fn holder(&self, hash: &[u8; 32]) -> Option<&Number> {
-        self.holders.get(&Some(*hash)).map(|holder| &holder.0.number)
+        self.by_credential.get(&Some(*hash)).map(|holder| &holder.0.number)
     }
 
     /// What a decision needs to know about a number.
@@ -173,6 +185,11 @@ impl DirectoryTables {
         self.tokens.get(hash).copied()
     }
 
+    /// How many entries, clients and devices there are.
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
+        (self.numbers.len(), self.bindings.len(), self.devices.len())
+    }
+
     /// Makes room for so many entries.
     pub(super) fn reserve(&mut self, numbers: usize) {
         self.numbers.reserve(numbers);
@@ -182,11 +199,11 @@ impl DirectoryTables {
     pub(super) fn put_number(&mut self, mut state: NumberState) {
         state.pbx = state.pbx.take().map(|name| self.shared(name));
         let state = Arc::new(state);
-        if let Some(Listed(before)) = self.numbers.replace(Listed(state.clone())) {
-            self.remove_holder(&before);
+        if let Some(ByNumber(before)) = self.numbers.replace(ByNumber(state.clone())) {
+            self.remove_credential(&before);
         }
         if state.credential.is_some() {
-            self.holders.replace(Holder(state));
+            self.by_credential.replace(ByCredential(state));
         }
     }
 
@@ -195,17 +212,17 @@ impl DirectoryTables {
         match state {
             Some(state) => self.put_number(state),
             None => {
-                if let Some(Listed(before)) = self.numbers.take(number) {
-                    self.remove_holder(&before);
+                if let Some(ByNumber(before)) = self.numbers.take(number) {
+                    self.remove_credential(&before);
                 }
             }
         }
     }
 
-    fn remove_holder(&mut self, before: &NumberState) {
+    fn remove_credential(&mut self, before: &NumberState) {
         // Another number may have its credential by now.
-        if self.holders.get(&before.credential).is_some_and(|holder| holder.0.number == before.number) {
-            self.holders.remove(&before.credential);
+        if self.by_credential.get(&before.credential).is_some_and(|holder| holder.0.number == before.number) {
+            self.by_credential.remove(&before.credential);
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sqlx::{Connection, SqliteConnection};
 
 use super::ROWS;
 use crate::contract::{ClientForm, NumberKind};
@@ -14,7 +15,7 @@ use crate::core::address::disclosure::OfferTo;
 use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
-use crate::store::{Binding, DeviceRow, NumberRow, Renewal, Store, TokenRole};
+use crate::store::{Binding, DeviceRow, NumberRow, Renewal, Store, TokenRole, credential_hash};
 
 const NUMBERS: [&str; 4] = ["+12125550100", "+12125550101", "+12125550102", "1001;phone-context=pbx.example"];
 const CLIENTS: u8 = 6;
@@ -50,7 +51,7 @@ fn hash(n: u8) -> [u8; 32] {
     [n; 32]
 }
 
-fn row(id: u8, token: u8) -> DeviceRow {
+fn device_row(id: u8, token: u8) -> DeviceRow {
     DeviceRow { id: device(id), name: "Tablet".parse().unwrap(), token: hash(token) }
 }
 
@@ -85,12 +86,16 @@ async fn open(folder: &Path) -> Store {
     Store::open(&folder.join("sidecall.db")).await.unwrap()
 }
 
-/// Runs statements past the store.
+/// Another program's connection to the database.
+async fn connect(folder: &Path) -> SqliteConnection {
+    SqliteConnection::connect(&format!("sqlite://{}", folder.join("sidecall.db").display())).await.unwrap()
+}
+
+/// Runs statements as another program does.
 async fn run(folder: &Path, sql: &'static str) {
-    let file = folder.join("sidecall.db");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await.unwrap();
-    sqlx::raw_sql(sql).execute(&pool).await.unwrap();
-    pool.close().await;
+    let mut other = connect(folder).await;
+    sqlx::raw_sql(sql).execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
 }
 
 /// Compares every answer from memory with the database's.
@@ -143,7 +148,7 @@ async fn a_failed_commit_changes_nothing_in_memory() {
     assert!(store.put_numbers(vec![entry(0, "after"), entry(1, "after")]).await.unwrap_err().is_unavailable());
     assert!(store.enable(&number(0), false).await.unwrap_err().is_unavailable());
     assert!(store.delete_number(&number(0)).await.unwrap_err().is_unavailable());
-    assert!(store.add_device(number(0), row(0, 1), START).await.unwrap_err().is_unavailable());
+    assert!(store.add_device(number(0), device_row(0, 1), START).await.unwrap_err().is_unavailable());
     assert_eq!(store.client_of_token(&hash(1)).await.unwrap(), None);
     let name = async |n| store.number(&number(n)).await.unwrap().and_then(|view| view.entry.name);
     assert_eq!((name(0).await.as_deref(), name(1).await), (Some("before"), None));
@@ -156,12 +161,58 @@ async fn a_failed_commit_changes_nothing_in_memory() {
 }
 
 #[tokio::test]
+async fn memory_changes_after_the_commit_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    store.put_numbers(vec![entry(0, "Alice")]).await.unwrap();
+    assert!(store.add_device(number(0), device_row(0, 1), START).await.unwrap());
+    let mut other = connect(folder.path()).await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let id = device(0);
+    let mut revoked = std::pin::pin!(store.delete_device(&id));
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut revoked).await.is_err(), "it waits");
+    assert!(store.client_of_token(&hash(1)).await.unwrap().is_some());
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(revoked.await.unwrap(), Some(Vec::new()));
+    assert_eq!(store.client_of_token(&hash(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_another_program_writes_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    store.put_numbers(vec![entry(0, "Alice"), entry(1, "Bob")]).await.unwrap();
+    for (n, token) in [(0, 1), (1, 2)] {
+        assert!(store.add_device(number(n), device_row(n, token), START).await.unwrap());
+    }
+    assert!(store.add_binding(binding(0, 0)).await.unwrap());
+    run(
+        folder.path(),
+        "DELETE FROM devices WHERE id = 'd-0'; DELETE FROM bindings; DELETE FROM numbers WHERE number = '+12125550101';
+         UPDATE numbers SET name = 'Alicia'; INSERT INTO tokens VALUES (zeroblob(32), 'agent', 'x');",
+    )
+    .await;
+    // Beside a write of its own.
+    let (probed, put) = tokio::join!(store.probe(None), store.put_numbers(vec![entry(2, "Carol")]));
+    assert!(probed && put.is_ok());
+    is_the_same(&store, START).await;
+    assert_eq!(store.number(&number(0)).await.unwrap().unwrap().entry.name.as_deref(), Some("Alicia"));
+    assert_eq!(store.token(&hash(0)).await.unwrap(), Some(TokenRole::Agent));
+    // Its own writes are not another program's, and neither is one that failed.
+    let version = store.directory.read().version();
+    let entry = |n| NumberRow { credential: Some(hash(3)), ..entry(n, "x") };
+    assert!(store.put_numbers(vec![entry(0)]).await.is_ok() && store.put_numbers(vec![entry(2)]).await.is_err());
+    store.probe(None).await;
+    assert_eq!(store.directory.read().version(), version);
+}
+
+#[tokio::test]
 async fn only_lists_of_everything_read_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     store.put_numbers(vec![NumberRow { credential: Some(hash(1)), ..entry(0, "Alice") }]).await.unwrap();
     store.put_token(TokenRole::Agent, "config-agent", Some(hash(2))).await.unwrap();
-    assert!(store.add_device(number(0), row(0, 3), START).await.unwrap());
+    assert!(store.add_device(number(0), device_row(0, 3), START).await.unwrap());
     assert!(store.add_binding(Binding { device: Some(device(0)), ..binding(0, 0) }).await.unwrap());
     let before = store.reads();
     assert!(store.number(&number(0)).await.unwrap().is_some());
@@ -203,18 +254,39 @@ async fn more_rows_than_one_statement_reads_are_all_there() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     let many = || 0..2 * ROWS + 1;
-    let rows = many().map(|n| NumberRow { number: format!("+1212{n:07}").parse().unwrap(), ..entry(0, "x") });
-    let rows: Vec<NumberRow> = rows.chain([entry(0, "Alice")]).collect();
-    store.put_numbers(rows.clone()).await.unwrap();
-    for row in rows {
-        assert!(store.number(&row.number).await.unwrap().is_some(), "{}", row.number);
+    let nth = |n: usize| -> Number { format!("+1212{n:07}").parse().unwrap() };
+    let secret = |n: usize| credential_hash(&n.to_string());
+    let with = |move_by: usize| -> Vec<NumberRow> {
+        let row = |n| NumberRow { number: nth(n), credential: Some(secret(n + move_by)), ..entry(0, "x") };
+        many().map(row).collect()
+    };
+    store.put_numbers(vec![entry(0, "Alice")]).await.unwrap();
+    store.put_numbers(with(0)).await.unwrap();
+    let owner = async |store: &Store, n| store.client_of_token(&secret(n)).await.unwrap().map(|(number, _)| number);
+    for n in many() {
+        assert_eq!(owner(&store, n).await, Some(nth(n)));
     }
+    // In one commit all get others, and then each has its neighbour's.
+    let moved = join_all([with(10_000), with(1)].map(|rows| store.put_numbers(rows))).await;
+    assert!(moved.into_iter().all(|put| put.is_ok()));
+    let have_moved = async |store: &Store| {
+        for n in many() {
+            assert_eq!(owner(store, n + 1).await, Some(nth(n)));
+            assert_eq!(owner(store, n + 10_000).await, None);
+        }
+        assert_eq!(owner(store, 0).await, None);
+    };
+    have_moved(&store).await;
     let ids: Vec<ClientId> = many().map(|n| format!("c-{n}").parse().unwrap()).collect();
     let bound = join_all(ids.iter().map(|id| store.add_binding(Binding { id: id.clone(), ..binding(0, 0) }))).await;
     assert!(bound.into_iter().all(|bound| bound.unwrap()));
     let later = START + Duration::from_secs(59);
     store.extend_bindings(ids.clone(), later).await.unwrap();
     let last = later + Duration::from_millis(59_999);
+    assert_eq!(store.taking_part(&number(0), last, 10_000).await.unwrap().len(), ids.len());
+    store.close().await;
+    let store = open(folder.path()).await;
+    have_moved(&store).await;
     assert_eq!(store.taking_part(&number(0), last, 10_000).await.unwrap().len(), ids.len());
     store.expire_bindings(later + Duration::from_secs(60)).await.unwrap();
     assert!(store.taking_part(&number(0), START, 10_000).await.unwrap().is_empty());

@@ -15,7 +15,7 @@ pub(super) use merged_writes::MergedWrites;
 
 use super::deliveries::Parted;
 use super::devices::{DeviceRow, EnrolOutcome, Enrolment};
-use super::directory::{DirectoryCache, DirectoryChanges};
+use super::directory::{DirectoryChanges, SharedDirectory};
 use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipFailure;
@@ -135,13 +135,13 @@ struct State {
     failing: AtomicBool,
     failed: AtomicU64,
     why: Mutex<String>,
-    directory: DirectoryCache,
+    directory: SharedDirectory,
     closing: tokio_util::sync::CancellationToken,
     closed: tokio_util::sync::CancellationToken,
 }
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection, directory: DirectoryCache) -> Writer {
+    pub(super) fn start(connection: SqliteConnection, directory: SharedDirectory) -> Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let state = Arc::new(State { directory, ..State::default() });
         tokio::spawn(write(connection, queue, state.clone()));
@@ -242,7 +242,7 @@ async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: 
 async fn together(
     connection: &mut SqliteConnection,
     group: &[Job],
-    directory: &DirectoryCache,
+    directory: &SharedDirectory,
 ) -> Result<Vec<Done>, StoreError> {
     let done = transaction(connection, group, directory).await;
     if done.is_err() {
@@ -256,7 +256,7 @@ async fn together(
 async fn transaction(
     connection: &mut SqliteConnection,
     group: &[Job],
-    directory: &DirectoryCache,
+    directory: &SharedDirectory,
 ) -> Result<Vec<Done>, StoreError> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let mut results = Vec::with_capacity(group.len());
@@ -268,7 +268,7 @@ async fn transaction(
         results.push(done);
     }
     merged.write(connection).await?;
-    changes.read(connection).await?;
+    changes.read(connection, directory).await?;
     sqlx::query("COMMIT").execute(connection).await?;
     changes.apply(directory);
     Ok(results)

@@ -8,7 +8,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{
-    CLIENTS, DEVICES, SECRETS, START, binding, client, device, hash, is_the_same, lifetime, number, offer, open, row,
+    CLIENTS, DEVICES, SECRETS, START, binding, client, device, device_row, hash, is_the_same, lifetime, number, offer,
+    open,
 };
 use crate::contract::{Capability, NumberKind};
 use crate::core::base::time::{ClockReading, UnixMillis};
@@ -131,12 +132,12 @@ async fn write(store: &Store, request: Request, now: UnixMillis) -> Result<(), S
         Request::Unbind(id) => store.delete_binding(&client(id)).await.map(drop),
         Request::Extend(ids) => store.extend_bindings(ids.into_iter().map(client).collect(), now).await,
         Request::Expire => store.expire_bindings(now).await,
-        Request::AddDevice(id, token) => store.add_device(number(id), row(id, token), now).await.map(drop),
+        Request::AddDevice(id, token) => store.add_device(number(id), device_row(id, token), now).await.map(drop),
         Request::Enrol(id, token) => {
             let (by, expires) = (EnrolmentAuthor::Admin, now + lifetime(1));
             let enrolment = Enrolment { code: hash(id), number: number(id), by, expires };
             store.add_enrolment(enrolment, now).await?;
-            store.enrol(hash(id), row(id, token), now).await.map(drop)
+            store.enrol(hash(id), device_row(id, token), now).await.map(drop)
         }
         Request::Rename(id, name) => store.rename_device(&device(id), name.parse().unwrap()).await.map(drop),
         Request::Revoke(id) => store.delete_device(&device(id)).await.map(drop),

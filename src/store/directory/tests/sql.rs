@@ -3,13 +3,13 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
-use crate::contract::NumberView;
+use crate::contract::{NumberEntry, NumberView};
 use crate::core::address::disclosure::OfferTo;
 use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::NumberFacts;
-use crate::store::{Binding, EnrolledDevice, Facts, TokenRole, bindings, numbers};
+use crate::store::{Binding, EnrolledDevice, Facts, TokenRole, bindings};
 
 pub(super) async fn facts(pool: &SqlitePool, number: &Number, now: UnixMillis) -> Facts {
     // Ids of bindings grow with time: the greatest is the newest.
@@ -28,10 +28,20 @@ pub(super) async fn facts(pool: &SqlitePool, number: &Number, now: UnixMillis) -
 }
 
 pub(super) async fn number(pool: &SqlitePool, number: &Number) -> Option<NumberView> {
-    let sql = format!("{} WHERE number = $1", numbers::SELECT);
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(number.to_string());
-    let row = query.fetch_optional(pool).await.unwrap()?;
-    Some(numbers::read(&row).unwrap().view())
+    let query = sqlx::query(
+        "SELECT name, pbx, kind, extensions, COALESCE(enabled, 1) = 1, credential IS NOT NULL FROM numbers
+         WHERE number = $1",
+    );
+    let row = query.bind(number.to_string()).fetch_optional(pool).await.unwrap()?;
+    let entry = NumberEntry {
+        name: row.get(0),
+        pbx: row.get::<Option<String>, _>(1).map(|name| name.parse().unwrap()),
+        kind: serde_json::from_value(row.get::<String, _>(2).into()).unwrap(),
+        extensions: serde_json::from_str(&row.get::<String, _>(3)).unwrap(),
+        enabled: Some(row.get(4)),
+        credential: None,
+    };
+    Some(NumberView { number: number.clone(), entry, has_credential: row.get(5) })
 }
 
 /// The clients that haven't expired.
