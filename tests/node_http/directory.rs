@@ -132,6 +132,9 @@ async fn a_bad_header_is_named() {
 /// Longer than the node takes to update its metrics.
 const METRICS: Duration = Duration::from_secs(2);
 
+/// Housekeeping reads now and then, and much less often than a test makes requests.
+const HOUSEKEEPING: u64 = 20;
+
 /// How often the node has read its database.
 async fn reads(node: &TestNode) -> u64 {
     tokio::time::sleep(METRICS).await;
@@ -166,7 +169,7 @@ async fn calls_are_decided_and_paired_without_reading_the_database() {
             assert_eq!((&message["type"], &message["call"]), (&json!("ended"), &json!(call)), "{message}");
         }
     }
-    assert_eq!(reads(&node).await, before);
+    assert!(reads(&node).await < before + HOUSEKEEPING);
 }
 
 #[tokio::test]
@@ -182,11 +185,16 @@ async fn a_login_reads_no_database() {
         assert_eq!(status(&format!("/v1/devices/{device}"), &token).await, 200);
         assert_eq!(status("/v1/clients", "a-stranger's-token").await, 401);
     }
-    assert_eq!(reads(&node).await, before);
+    let after = reads(&node).await;
+    assert!(after < before + HOUSEKEEPING);
+    for _ in 0..HOUSEKEEPING {
+        assert_eq!(status("/v1/numbers", ADMIN).await, 200);
+    }
+    assert!(reads(&node).await >= after + HOUSEKEEPING, "lists are read from it");
 }
 
 #[tokio::test]
-async fn a_token_works_from_the_answer_that_shows_it_to_the_one_that_ends_it() {
+async fn a_token_works_from_its_issue_until_its_revocation() {
     let node = TestNode::start().await;
     let number = format!("/v1/numbers/{ALICE}");
     let status = async |token: &str| answer(node.request(Method::GET, "/v1/clients", token)).await.0.as_u16();
@@ -207,7 +215,7 @@ async fn a_token_works_from_the_answer_that_shows_it_to_the_one_that_ends_it() {
 }
 
 #[tokio::test]
-async fn what_a_request_changes_counts_from_its_answer_on() {
+async fn a_change_counts_once_its_request_is_answered() {
     let node = TestNode::start().await;
     let reason = async |n: usize| node.decide(&format!("leg-{n}"), ALICE, BOB).await["reason"].clone();
     for n in 0..20 {

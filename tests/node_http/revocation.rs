@@ -1,5 +1,6 @@
 //! Revoked devices: they are disconnected at once, and nothing of theirs is left.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -70,13 +71,15 @@ async fn a_revoked_device_is_disconnected_at_once_and_the_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_stop_closes_a_stream_and_revokes_nobody() {
+async fn a_stop_closes_streams_with_1012_and_revokes_nobody() {
     let mut node = node().await;
     let device = device(&node, ALICE).await;
     let mut stream = device.stream(&node).await;
     stream.quiet().await;
     let ((), code) = tokio::join!(node.stop(), closed(&mut stream));
     assert_eq!(code, 1012);
+    node.kill_and_restart().await;
+    device.stream(&node).await.quiet().await;
 }
 
 #[tokio::test]
@@ -147,13 +150,22 @@ async fn a_request_that_was_let_in_before_binds_nothing_for_a_revoked_device() {
     // The device is revoked, but somebody else has the database: the request is let in, and waits behind that write.
     let mut database = node.database().await;
     database.execute("BEGIN IMMEDIATE").await.unwrap();
-    let revoke = answer(node.request(Method::DELETE, &format!("/v1/devices/{device}"), ADMIN));
+    let answered = AtomicBool::new(false);
+    let revoke = async {
+        let revoked = answer(node.request(Method::DELETE, &format!("/v1/devices/{device}"), ADMIN)).await;
+        answered.store(true, Ordering::SeqCst);
+        revoked
+    };
     let bind = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        node.send(Method::POST, "/v1/clients", &token, json!({})).await
+        let bound = node.send(Method::POST, "/v1/clients", &token, json!({})).await;
+        answered.store(true, Ordering::SeqCst);
+        bound
     };
     let free = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(answer(node.request(Method::GET, "/v1/clients", &token)).await.0, 200, "it isn't revoked yet");
+        assert!(!answered.load(Ordering::SeqCst));
         database.execute("ROLLBACK").await.unwrap();
     };
     let (revoked, (status, problem), ()) = tokio::join!(revoke, bind, free);

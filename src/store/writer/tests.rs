@@ -71,8 +71,17 @@ fn missed() -> MessageBody {
 #[derive(Debug, Clone)]
 enum Request {
     Save(u8, u64, Option<i64>),
-    Deliver { id: u8, call: u8, to: u8, is_peer: bool },
-    Missed { id: u8, call: u8, to: u8 },
+    Deliver {
+        id: u8,
+        call: u8,
+        to: u8,
+        is_peer: bool,
+    },
+    Missed {
+        id: u8,
+        call: u8,
+        to: u8,
+    },
     Attempted(u8, DeliveryState, Option<String>),
     Delivered(u8, Option<u8>, i64),
     HandOut(Vec<u8>),
@@ -81,6 +90,8 @@ enum Request {
     DropPending(Vec<u8>, bool),
     ExpireMissed(i64),
     Prune(i64),
+    /// The second number that wants a credential makes the write fail.
+    Put(usize, u8),
 }
 
 fn any_request() -> impl Strategy<Value = Request> {
@@ -100,6 +111,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         2 => (vec(call(), 1..3), any::<bool>()).prop_map(|(calls, all)| Request::DropPending(calls, all)),
         1 => (0..9i64).prop_map(Request::ExpireMissed),
         1 => (0..9i64).prop_map(Request::Prune),
+        1 => (0..2usize, 0..2u8).prop_map(|(number, credential)| Request::Put(number, credential)),
     ]
 }
 
@@ -133,12 +145,18 @@ async fn write(store: &Store, request: Request) -> String {
             store.drop_pending(calls.into_iter().map(call_id).collect(), all).await.unwrap();
         }
         Request::ExpireMissed(before) => store.expire_missed(UnixMillis(before)).await.unwrap(),
+        Request::Put(n, credential) => {
+            let credential = Some(format!("a-credential-of-one-{credential}"));
+            let row = NumberRow::new(numbers()[n].clone(), NumberEntry { credential, ..NumberEntry::default() });
+            let put = store.put_numbers(vec![row]).await;
+            return put.map_or_else(|error| error.to_string(), |()| String::new());
+        }
         Request::Prune(before) => return store.prune_batch(UnixMillis(before)).await.unwrap().to_string(),
     }
     String::new()
 }
 
-/// All calls and deliveries.
+/// All calls, deliveries and numbers.
 async fn rows(store: &Store) -> Vec<String> {
     let mut rows = Vec::new();
     for select in [
@@ -146,6 +164,7 @@ async fn rows(store: &Store) -> Vec<String> {
         "SELECT json_array(iif(kind = 'ended', '', id), call, number, other, client, form, kind,
              iif(kind = 'ended', '', body), is_open, state, attempts, created, delivered, error)
          FROM deliveries ORDER BY rowid",
+        "SELECT json_array(number, hex(credential)) FROM numbers ORDER BY number",
     ] {
         rows.extend(sqlx::query_scalar::<_, String>(select).fetch_all(&store.pool).await.unwrap());
     }
@@ -206,7 +225,7 @@ async fn a_call_that_changed_ten_times_is_written_once() {
 }
 
 #[tokio::test]
-async fn more_writes_than_one_statement_makes_are_all_made() {
+async fn writes_beyond_one_statement_are_all_made() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let all: Vec<Delivery> = (0..200).map(|n| delivery(n, n, 0, text())).collect();
