@@ -234,8 +234,9 @@ pub(super) async fn drop_pending(
             rows += dropped.build().execute(&mut *connection).await?.rows_affected();
         }
         if all {
-            let mut said =
-                QueryBuilder::<Sqlite>::new("UPDATE deliveries SET body = '' WHERE kind = 'message' AND call");
+            let mut said = QueryBuilder::<Sqlite>::new(
+                "UPDATE deliveries SET body = '' WHERE kind = 'message' AND body <> '' AND call",
+            );
             super::push_in(&mut said, calls.iter().map(CallId::to_string));
             said.build().execute(&mut *connection).await?;
         }

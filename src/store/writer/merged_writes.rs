@@ -1,6 +1,6 @@
 //! Writes that one statement makes for a whole group: of calls, and of the states of deliveries.
 //!
-//! Most writes are of these kinds, and each statement costs two hops between threads. They are put off until another write
+//! Most writes are of these kinds, and each statement costs two hops between threads. They are deferred until another write
 //! reads or changes the same rows, or until the commit. So every write finds what it would find if all were made one by one.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::store::delivery_writes::StateChange;
 use crate::store::record::CallRecord;
 use crate::store::{DeliveryState, StoreError, calls, delivery_writes};
 
-/// The writes that are put off.
+/// The writes that are deferred.
 #[derive(Default)]
 pub(in crate::store) struct MergedWrites<'a> {
     /// The last state of each call.
@@ -24,18 +24,18 @@ pub(in crate::store) struct MergedWrites<'a> {
 }
 
 impl<'a> MergedWrites<'a> {
-    /// Puts off a write of calls.
+    /// Defers a write of calls.
     pub(super) fn calls(&mut self, calls: &'a [CallRecord]) -> Done {
         self.calls.extend(calls.iter().map(|call| (&call.id, call)));
         Done::Merged
     }
 
-    /// Puts off an attempt to deliver a message.
+    /// Defers an attempt to deliver a message.
     pub(super) fn attempted(&mut self, id: &'a str, state: DeliveryState, error: Option<&'a str>) -> Done {
         self.state(id, StateChange { state, attempts: 1, delivered: None, error, client: None })
     }
 
-    /// Puts off that a message is delivered; with `client`, if it is that client's.
+    /// Defers the delivery of a message; with `client`, if it is that client's.
     pub(super) fn delivered(&mut self, id: &'a str, client: Option<&'a ClientId>, at: UnixMillis) -> Done {
         let state = DeliveryState::Delivered;
         self.state(id, StateChange { state, attempts: 0, delivered: Some(at), error: None, client })
@@ -51,17 +51,17 @@ impl<'a> MergedWrites<'a> {
         Done::Merged
     }
 
-    /// Changes the states of deliveries, if a change to one of these is put off. Returns whether it was so.
+    /// Changes the states of deliveries, if a change to one of these is deferred. Returns whether it wrote them.
     pub(in crate::store) async fn write_states_of(
         &mut self,
         connection: &mut SqliteConnection,
         ids: &[&str],
     ) -> Result<bool, StoreError> {
-        let is_put_off = self.states.first().is_some_and(|first| ids.iter().any(|id| first.contains_key(*id)));
-        if is_put_off {
+        let is_deferred = self.states.first().is_some_and(|first| ids.iter().any(|id| first.contains_key(*id)));
+        if is_deferred {
             self.write_states(connection).await?;
         }
-        Ok(is_put_off)
+        Ok(is_deferred)
     }
 
     /// Changes the states of deliveries.
@@ -72,7 +72,7 @@ impl<'a> MergedWrites<'a> {
         Ok(())
     }
 
-    /// Makes all writes that are put off.
+    /// Makes all writes that are deferred.
     pub(super) async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let last: Vec<&CallRecord> = std::mem::take(&mut self.calls).into_values().collect();
         calls::save(connection, &last).await?;
