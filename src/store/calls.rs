@@ -61,7 +61,7 @@ fn read(body: &str) -> Result<Call, StoreError> {
 /// Maximum number of calls in one statement.
 const ROWS: usize = 64;
 
-/// Adds or replaces calls, each once.
+/// Adds or replaces calls, each once. PBX, numbers and time of a call never change.
 pub(super) async fn save(connection: &mut SqliteConnection, calls: &[&CallRecord]) -> Result<(), StoreError> {
     for calls in calls.chunks(ROWS) {
         let bodies = calls.iter().map(|call| record::write(*call)).collect::<Result<Vec<_>, _>>()?;

@@ -15,8 +15,8 @@ use crate::store::{Store, TokenRole, credential_hash};
 pub(in crate::node) struct ConfiguredTokens(HashMap<[u8; 32], Identity>);
 
 impl ConfiguredTokens {
-    /// Takes the configuration's tokens over. Those of administrator and agents are kept hashed in the database too, where
-    /// other nodes of the same database find them. Those of peers and of some PBXs' agents are this node's alone.
+    /// Takes the configuration's tokens over. Those of administrator and agents are kept hashed in the database too. Those of
+    /// peers and of some PBXs' agents are not.
     pub(in crate::node) async fn new(
         config: &NodeConfig,
         bootstrap: &BootstrapTokens,

@@ -2,10 +2,10 @@
 //!
 //! A valid token is never refused here, or a bad client would lock out the good ones behind the same NAT.
 //! That gives a guesser nothing: the tokens that sidecall makes have at least 128 random bits, so no number of
-//! attempts finds one. Tokens are in memory. What an attacker could take is the database, which looks up each code that
-//! enrols a device. So there is one lookup at a time: a flood of bad codes keeps one of the database's readers busy, and
-//! other requests have the others. Each address sends one lookup at a time into that queue, so others wait for one of its
-//! lookups and not for all.
+//! attempts finds one. Tokens are in memory. An attacker could only load the database, through the codes that enrol
+//! devices: each is looked up there. So there is one lookup at a time: a flood of bad codes keeps one of the database's
+//! readers busy, and other requests have the others. Each address sends one lookup at a time into that queue, so others
+//! wait for one of its lookups and not for all.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};

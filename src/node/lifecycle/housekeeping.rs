@@ -18,7 +18,7 @@ const HUNG: Duration = Duration::from_secs(30);
 /// Renewals come before the shortest binding, a minute, can end.
 const RENEW: u64 = 15;
 const TIDY: u64 = 60;
-/// Calls that are over and are forgotten in one write. Other writes wait until their messages are cleared.
+/// Maximum number of ended calls forgotten in one write. Other writes wait for it.
 const FORGOTTEN: usize = 64;
 /// Batches of old calls that are forgotten in one tick: a backlog must not hold up the rest of a tick's work.
 const BATCHES: usize = 16;

@@ -289,7 +289,7 @@ impl LiveCalls {
         })
     }
 
-    /// Takes back a call that was forgotten too early.
+    /// Takes back a call that was forgotten too early, without its claims: it is over, and nobody claims anything in it.
     pub(in crate::node) fn put_back(&self, call: Call) {
         self.locked(|calls| _ = calls.exchange.open(call));
     }
