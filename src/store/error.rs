@@ -13,6 +13,14 @@ pub enum StoreError {
         /// The database's error.
         reason: String,
     },
+    /// Another process has the database open.
+    #[error("the database {path} is in use by {holder}: stop it first, or set node.database to another file")]
+    InUse {
+        /// The file.
+        path: String,
+        /// `process 4711`, or `another process` if its id isn't known.
+        holder: String,
+    },
     /// Locked, full, gone, or too slow.
     #[error("the database is not available: {0}")]
     Unavailable(Arc<str>),
@@ -36,7 +44,8 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a retry of the same request may succeed.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, StoreError::Unavailable(_) | StoreError::Open { .. } | StoreError::Crashed)
+        use StoreError::{Crashed, InUse, Open, Unavailable};
+        matches!(self, Unavailable(_) | Open { .. } | InUse { .. } | Crashed)
     }
 
     /// Whether the request collides with what is stored.

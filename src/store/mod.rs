@@ -11,6 +11,7 @@ mod delivery_writes;
 mod devices;
 mod directory;
 mod error;
+mod file_lock;
 mod lost_file;
 mod numbers;
 mod offers;

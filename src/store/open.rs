@@ -5,10 +5,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::directory::SharedDirectory;
+use super::file_lock::FileLock;
 use super::lost_file::Opened;
 use super::writer::Writer;
 use super::{Store, StoreError};
@@ -25,10 +27,11 @@ const READERS: u32 = 3;
 
 impl Store {
     /// Opens the SQLite database at `path`, creates it if necessary, runs migrations, and loads the directory. Fails if the
-    /// file isn't a sidecall database.
+    /// file isn't a sidecall database, or if another process has it open and doesn't end within seconds.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
         let failed = |reason: String| StoreError::Open { path: path.display().to_string(), reason };
         create(path).map_err(|e| failed(e.to_string()))?;
+        let lock = FileLock::acquire(path).await?;
         // NORMAL loses nothing if the process dies, since the kernel has the write-ahead log. A power cut may
         // lose the latest commits, but doesn't corrupt the database.
         let options = SqliteConnectOptions::new()
@@ -64,13 +67,17 @@ impl Store {
         }
         drop(readers);
         let file = Opened::at(path).map_err(|e| failed(e.to_string()))?.into();
-        let writer = Writer::start(connection, directory.clone());
+        let writer = Writer::start(connection, directory.clone(), lock);
         Ok(Store { pool, writer, directory, reads: Default::default(), file })
     }
 }
 
-/// Creates the file without permissions for others: it contains hashes, names and calls.
+/// Creates the file without permissions for others: it contains hashes, names and calls. A file that exists must be
+/// writable, but isn't opened: closing it would end SQLite's locks on it.
 pub(super) fn create(path: &Path) -> std::io::Result<()> {
+    if path.is_file() {
+        return Ok(access(path, Access::WRITE_OK)?);
+    }
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }

@@ -16,6 +16,7 @@ pub(super) use merged_writes::MergedWrites;
 use super::deliveries::Parted;
 use super::devices::{DeviceRow, EnrolOutcome, Enrolment};
 use super::directory::{DirectoryChanges, SharedDirectory};
+use super::file_lock::FileLock;
 use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipFailure;
@@ -141,10 +142,11 @@ struct State {
 }
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection, directory: SharedDirectory) -> Writer {
+    /// Starts the task, which holds the lock until it ends: nobody else writes before its last commit.
+    pub(super) fn start(connection: SqliteConnection, directory: SharedDirectory, lock: FileLock) -> Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let state = Arc::new(State { directory, ..State::default() });
-        tokio::spawn(write(connection, queue, state.clone()));
+        tokio::spawn(write(connection, queue, state.clone(), lock));
         Writer { jobs, state }
     }
 
@@ -192,8 +194,10 @@ impl Store {
     }
 }
 
-async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>, state: Arc<State>) {
+async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>, state: Arc<State>, lock: FileLock) {
     let _closed = state.closed.clone().drop_guard();
+    // Dropped before `_closed`, so that a closed store can be opened again at once.
+    let _lock = lock;
     let mut group = Vec::with_capacity(GROUP);
     loop {
         tokio::select! {
