@@ -1,4 +1,4 @@
-//! The commands that talk to a node: client, number, calls and completions.
+//! A node and the commands that talk to it: client, number, calls and completions.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,6 +9,8 @@ mod devices;
 mod doctor;
 #[path = "cli/receiving.rs"]
 mod receiving;
+#[path = "cli/second_process.rs"]
+mod second_process;
 
 use cli::{ALICE, BOB, Node, Typist, complaint, out, run};
 use serde_json::{Value, json};

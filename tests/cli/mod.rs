@@ -94,16 +94,26 @@ impl Node {
         node
     }
 
-    fn wait(&self) {
+    /// Waits until it is ready.
+    pub fn wait(&self) {
         let ready = || self.http.get(format!("{}/readyz", self.url)).send().is_ok_and(|a| a.status().is_success());
         assert!(wait_until(ready), "the node is not ready");
     }
 
-    pub fn restart(&mut self) {
+    /// As with `kill -9`.
+    pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    pub fn restart(&mut self) {
+        self.kill();
         self.child = spawn(&self.config());
         self.wait();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn config(&self) -> std::path::PathBuf {
@@ -191,8 +201,7 @@ fn spawn(config: &Path) -> Child {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
