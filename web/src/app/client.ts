@@ -1,5 +1,5 @@
 // The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
-import { authors, type Call, type CallEvent, type Calls, keyOf, type Line, personOf, present, step } from "../core/calls.ts";
+import { authors, type Call, type CallEvent, type Calls, type FileFailure, keyOf, type Line, personOf, present, step } from "../core/calls.ts";
 import type { NodeMessage, Peer, Person, SentBy } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
@@ -111,7 +111,7 @@ export class Client {
     this.#events.changed();
     const recent = (call: Call) => call.ended === undefined || call.ended > Date.now() - FILES_KEPT;
     const lines = calls.filter(recent).flatMap((call) => call.lines);
-    void keepOnly(new Set(lines.flatMap((line) => (line.kind === "files" ? [line.id] : []))));
+    void keepOnly(new Set(lines.flatMap((line) => (line.kind === "files" && line.failed === undefined ? [line.id] : []))));
     const live = calls.filter(({ phase }) => phase === "active" || phase === "ringing");
     for (const call of calls) void (live.includes(call) ? this.#resume(call, sessions) : this.texts.resume(call));
     for (const session of sessions) {
@@ -247,7 +247,7 @@ export class Client {
       post: (address, content) => this.#outbox.post(address, content),
       claim: (invitation) => this.#access.claim(this.id, call.id, invitation),
       changed: () => this.#events.changed(),
-      transferred: (id, transfer) => this.#transferred(call.id, id, transfer),
+      transferred: (id, transfer, failed) => this.#transferred(call.id, id, transfer, failed),
       saveSession: (facts) => void this.#storage.saveSession(facts),
       forgetSession: (id) => void this.#storage.forgetSession(id),
       autoAccepts: (kind) => {
@@ -260,8 +260,9 @@ export class Client {
     return conversation;
   }
 
-  #transferred(call: string, id: string, { bundle, incoming, saved }: TransferView): void {
-    const files = incoming ? { saved: [...saved], ...this.#sender(call, id) } : {};
+  #transferred(call: string, id: string, { bundle, incoming, saved }: TransferView, failed?: FileFailure): void {
+    const outcome = failed === undefined ? incoming && { saved: [...saved] } : { failed };
+    const files = { ...outcome, ...(incoming && this.#sender(call, id)) };
     const line: Line = { id, at: Date.now(), own: !incoming, kind: "files", ...bundle, ...files };
     this.#step({ type: "line", call, line, shown: true });
   }

@@ -1,5 +1,5 @@
 // What happens beside the voice in one call: who is invited to what, the sessions, shared sources and files.
-import { type Call, keyOf, present, senderKey } from "../core/calls.ts";
+import { type Call, type FileFailure, keyOf, present, senderKey } from "../core/calls.ts";
 import type { SentBy } from "../core/envelope.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { InvitationKind, Signal, Source } from "../core/signal.ts";
@@ -17,7 +17,8 @@ export interface ConversationEvents {
   post(address: string, content: object): Promise<unknown>;
   claim(invitation: string): Promise<boolean>;
   changed(): void;
-  transferred(id: string, transfer: TransferView): void;
+  /** Files have arrived; or `failed` says why they have not. */
+  transferred(id: string, transfer: TransferView, failed?: FileFailure): void;
   saveSession(facts: SessionFacts): void;
   forgetSession(id: string): void;
   /** Whether the person accepts these without being asked. */
@@ -39,7 +40,7 @@ export class Conversation {
     this.#events = events;
     const post = (address: string, content: object) => this.#post(address, content);
     const sources = new Sources((source) => this.#sourceChanged(source));
-    const transfers = new Transfers({ changed: events.changed, done: events.transferred });
+    const transfers = new Transfers({ changed: events.changed, over: events.transferred });
     const sessions = new Sessions(self, transfers, { ...events, post, alone: () => sources.stopAll() });
     this.sources = sources;
     this.transfers = transfers;
@@ -61,7 +62,10 @@ export class Conversation {
     const isHere = (key: string) => here.some((party) => keyOf(party) === key);
     const someoneLeft = present(this.#call).some((party) => party.phone !== true && !isHere(keyOf(party)));
     this.#call = call;
-    if (here.length === 0) return this.close();
+    if (here.length === 0) {
+      this.transfers.end();
+      return this.close();
+    }
     const isGone = (party: string) => (party === "" ? someoneLeft : !isHere(party));
     for (const session of this.sessions) if (isGone(session.facts.party)) this.#sessions.end(session);
     this.#agreements.left(isGone);

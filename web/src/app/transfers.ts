@@ -1,4 +1,5 @@
 // The file transfers of one call, in both directions, and the channels that carry them.
+import type { FileFailure } from "../core/calls.ts";
 import type { Bundle } from "../core/signal.ts";
 import { type Reason, writeFrame } from "../core/transfer/frames.ts";
 import type { TransferState } from "../core/transfer/sender.ts";
@@ -35,8 +36,8 @@ interface Transfer {
 
 export interface TransferEvents {
   changed(): void;
-  /** Complete and verified. */
-  done(id: string, transfer: TransferView): void;
+  /** Complete and verified, or failed for good. */
+  over(id: string, transfer: TransferView, failed?: FileFailure): void;
 }
 
 export class Transfers {
@@ -130,6 +131,16 @@ export class Transfers {
     for (const id of this.#all.keys()) this.drop(id);
   }
 
+  /** The call is over: stops what is not done, and reports all that has failed. */
+  end(): void {
+    const unfinished = this.view().filter(({ state }) => state !== "done");
+    this.dropAll();
+    this.#all.clear();
+    for (const transfer of unfinished) {
+      this.#events.over(transfer.id, transfer, typeof transfer.state === "string" ? "ended" : transfer.state.failed);
+    }
+  }
+
   /** Removes a transfer that is over from the list. */
   dismiss(id: string): void {
     if (this.#all.get(id)?.work.state !== "sending") this.#all.delete(id);
@@ -171,7 +182,7 @@ export class Transfers {
     const transfer = this.#all.get(id);
     if (transfer !== undefined && transfer.work.state === "done" && !transfer.reported) {
       transfer.reported = true;
-      this.#events.done(id, this.#view(id, transfer));
+      this.#events.over(id, this.#view(id, transfer));
     }
     this.#events.changed();
   }

@@ -11,6 +11,7 @@
 // A guest who joins or leaves counts like a peer who does. `answered` is about somebody without a client.
 import type { Card } from "./card.ts";
 import type { NodeMessage, Peer, Person, Role, SentBy } from "./envelope.ts";
+import type { Reason } from "./transfer/frames.ts";
 
 export type Phase = "ringing" | "active" | "ended" | "missed";
 export type LineState = "sending" | "sent" | "waiting" | "delivered" | "seen" | "failed";
@@ -31,7 +32,12 @@ export type LineBody =
       readonly bytes: number;
       /** What was received, in order; the line has the id of the transfer. */
       readonly saved?: readonly { readonly path: readonly string[]; readonly size: number }[];
+      /** Why they did not arrive. */
+      readonly failed?: FileFailure;
     };
+
+/** Why files did not arrive: `ended` if the call ended first. */
+export type FileFailure = Reason | "ended";
 
 export type Line = {
   readonly id: string;

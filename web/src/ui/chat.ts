@@ -7,6 +7,7 @@ import { canSaveFolder, saveAll, saveBlob, type SavedAll, saveFile } from "../fi
 import type { Context } from "./context.ts";
 import { attribute, h, Keyed, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
+import { whyFailed } from "./transfers.ts";
 
 /** Files of a line that are listed at first. */
 const LISTED = 50;
@@ -186,6 +187,10 @@ function files(context: Context, line: Line & { readonly kind: "files" }, events
   const { t } = context;
   const title = h("p", { class: "files-title" }, icon("files"), context.bundle(line));
   const box = h("div", { class: "bubble files" }, title);
+  if (line.failed !== undefined) {
+    const lost = line.own ? t.failed : t.notReceived;
+    box.append(h("p", { class: "lost" }, `${lost}. ${whyFailed(context, line.failed)}`));
+  }
   const saved = line.saved ?? [];
   const missing = (there: boolean) => there || events.notice(t.notHere);
   const item = (index: number, label: string) => {

@@ -86,12 +86,13 @@ class RecentView {
     if (letters === "") setChildren(this.#avatar, [icon("phone")]);
     else setText(this.#avatar, letters);
     const texts = call.lines.filter((line) => line.kind === "text").length;
-    const files = call.lines.reduce((sum, line) => sum + (line.kind === "files" ? line.count : 0), 0);
+    const sums = { files: 0, lost: 0 };
+    for (const line of call.lines) if (line.kind === "files") sums[line.failed === undefined ? "files" : "lost"] += line.count;
     const unanswered = call.phase === "missed";
     const missed = unanswered && call.role === "second";
     const kind = call.role === "first" ? (unanswered ? t.noAnswer : t.outgoing) : missed ? t.missed : t.incoming;
     const length = call.answered === undefined ? "" : duration((call.ended ?? now) - call.answered);
-    setText(this.#detail, [kind, length, t.shared(texts, files)].filter((part) => part !== "").join(" · "));
+    setText(this.#detail, [kind, length, t.shared(texts, sums.files), sums.lost > 0 ? t.lost(sums.lost) : ""].filter((part) => part !== "").join(" · "));
     attribute(this.element, "data-missed", missed);
   }
 }

@@ -1,7 +1,7 @@
 // Files on their way: progress, pause, cancel.
 import type { TransferView } from "../app/transfers.ts";
+import type { FileFailure } from "../core/calls.ts";
 import { size } from "../core/format.ts";
-import type { Reason } from "../core/transfer/frames.ts";
 import type { Context } from "./context.ts";
 import { attribute, h, Keyed, setChildren, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
@@ -76,22 +76,23 @@ class RowView {
 
   #words(state: TransferView["state"], paused: boolean, done: string): string {
     const { t } = this.#context;
-    if (typeof state !== "string") return this.#reason(state.failed);
+    if (typeof state !== "string") return whyFailed(this.#context, state.failed);
     if (state === "asking") return t.waitingFor(t.files);
     if (state === "waiting") return t.waitingConnection;
     return paused ? `${t.paused} · ${done}` : done;
   }
+}
 
-  #reason(reason: Reason): string {
-    const { t } = this.#context;
-    const words: Record<Reason, string> = {
-      user: t.cancelled,
-      digest: t.failedDigest,
-      limit: t.failedLimit,
-      disk: t.failedDisk,
-      gone: t.failedGone,
-      changed: t.failedChanged,
-    };
-    return words[reason];
-  }
+/** Why files did not arrive, in words. */
+export function whyFailed({ t }: Context, failure: FileFailure): string {
+  const words: Record<FileFailure, string> = {
+    ended: t.failedEnded,
+    user: t.cancelled,
+    digest: t.failedDigest,
+    limit: t.failedLimit,
+    disk: t.failedDisk,
+    gone: t.failedGone,
+    changed: t.failedChanged,
+  };
+  return words[failure];
 }

@@ -124,6 +124,21 @@ for (const reloads of ["receiver", "sender"]) {
   });
 }
 
+test("files that are on their way when somebody hangs up are named as lost, in the chat and in the recent calls", { timeout: 60_000 }, async () => {
+  write(`${folder}/large.bin`, 60 * MB);
+  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await bob.click("Accept");
+  await bob.click("Pause");
+  await alice.sees("Paused");
+  node.part("c1", ALICE, BOB);
+  await alice.page.locator(".bubble.files", { hasText: "Not sent. Stopped" }).waitFor();
+  await bob.page.locator(".bubble.files", { hasText: "Not received. Stopped" }).waitFor();
+  for (const someone of [alice, bob]) {
+    await someone.click("Back");
+    await someone.sees("1 file did not arrive");
+  }
+});
+
 test("received files are still there after a reload", { timeout: 120_000 }, async () => {
   const sha256 = write(`${folder}/a.bin`, 300_000);
   await picker(alice, "Files").setInputFiles(`${folder}/a.bin`);

@@ -3,7 +3,7 @@ import { Conversation } from "../../src/app/conversation.ts";
 import { Ice } from "../../src/app/ice.ts";
 import type { Session } from "../../src/app/session.ts";
 import type { TransferView } from "../../src/app/transfers.ts";
-import { type Call, keyOf, type Party } from "../../src/core/calls.ts";
+import { type Call, type FileFailure, keyOf, type Party } from "../../src/core/calls.ts";
 import { parseSignal } from "../../src/core/signal.ts";
 import type { IceAnswer } from "../../src/net/api.ts";
 import type { Identity } from "../../src/media/certificate.ts";
@@ -31,6 +31,8 @@ export class ConversationDouble {
   /** How to connect, as the node says it. */
   ice: () => Promise<IceAnswer> = async () => ({ configuration: {}, expires: Infinity });
   readonly done: TransferView[] = [];
+  /** Why transfers have failed for good. */
+  readonly failed: FileFailure[] = [];
   readonly conversation: Conversation;
   readonly #call: Call;
   #ids = 0;
@@ -47,7 +49,7 @@ export class ConversationDouble {
       },
       claim: async () => true,
       changed: () => undefined,
-      transferred: (_, transfer) => void this.done.push(transfer),
+      transferred: (_, transfer, failed) => void (failed === undefined ? this.done.push(transfer) : this.failed.push(failed)),
       saveSession: () => undefined,
       forgetSession: () => undefined,
       autoAccepts: () => this.automatic,

@@ -260,6 +260,42 @@ test("of a guest's folder with more than a thousand files, every one is remember
   assert.deepEqual(received.by, [{ guest: "g1", name: "Zoë" }]);
 });
 
+/** Somebody offers files, and the person accepts them; own ones are offered as well. */
+async function exchange(): Promise<void> {
+  const invite = { type: "invite", invitation: "f", session: "s", kind: "files", role: "second", commit: "0".repeat(64), from: "phone-phone-phone" };
+  await double.takes("one", { type: "message", content: { ...invite, files: { count: 1, bytes: 4, name: "theirs.txt" } } });
+  const conversation = double.client.conversation("one")!;
+  conversation.accept("f");
+  await settle();
+  conversation.share([{ path: "own.txt", file: new File(["text"], "own.txt") }]);
+  await settle();
+}
+
+/** The files of the call that did not arrive: whose they are, their name, and why. */
+const lost = () =>
+  double.client.calls.get("one")!.lines.flatMap((line) => (line.kind === "files" ? [[line.own, line.name, line.failed]] : []));
+
+test("files that are on their way when the call ends are remembered as lost", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await exchange();
+  await double.takes("one", { type: "ended", number: "1" });
+  assert.deepEqual(lost(), [[false, "theirs.txt", "ended"], [true, "own.txt", "ended"]]);
+  assert.equal(double.client.calls.get("one")!.phase, "ended");
+});
+
+test("files that are on their way when the call is transferred are remembered as lost", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await exchange();
+  await double.meets("one", "2");
+  await double.takes("one", { type: "ended", number: "1" });
+  const { transfers } = double.client.conversation("one")!;
+  assert.deepEqual(transfers.view().map(({ state }) => state), [{ failed: "gone" }, { failed: "gone" }], "they are still shown");
+  await double.takes("one", { type: "ended", number: "2" });
+  assert.deepEqual(lost(), [[false, "theirs.txt", "gone"], [true, "own.txt", "gone"]]);
+});
+
 const INVITE = { type: "invite", invitation: "i", session: "s", kind: "camera", role: "second", commit: "0".repeat(64), from: "phone-phone-phone" };
 
 test("people can write while the node does not say how to connect, and nothing connects until it does", async () => {

@@ -40,6 +40,7 @@ export const de: Catalogue = {
     [texts > 0 ? count(texts, "Nachricht", "Nachrichten") : "", files > 0 ? count(files, "Datei", "Dateien") : ""]
       .filter((part) => part !== "")
       .join(", "),
+  lost: (files) => `${count(files, "Datei", "Dateien")} nicht angekommen`,
   withheld: "Nummer unterdrückt",
   and: (names) => new Intl.ListFormat("de").format(names),
   incoming: "Eingehender Anruf",
@@ -136,6 +137,8 @@ export const de: Catalogue = {
   failedDigest: "Unterwegs beschädigt. Bitten Sie noch einmal darum.",
   failedLimit: "Abgebrochen: Die andere Seite hat etwas anderes gesendet als angekündigt.",
   failedDisk: "Abgebrochen: kein Platz mehr.",
+  failedEnded: "Abgebrochen: Der Anruf wurde beendet.",
+  notReceived: "Nicht empfangen",
   failedGone: "Abgebrochen: Die andere Seite ist gegangen oder hat ihre Seite neu geladen.",
   failedChanged: "Abgebrochen: Die Datei wurde verändert oder ist verschwunden.",
   save: "Speichern",

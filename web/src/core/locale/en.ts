@@ -42,6 +42,7 @@ export const en = {
     [texts > 0 ? count(texts, "message", "messages") : "", files > 0 ? count(files, "file", "files") : ""]
       .filter((part) => part !== "")
       .join(", "),
+  lost: (files: number) => `${count(files, "file", "files")} did not arrive`,
   // A call
   withheld: "Number withheld",
   and: (names: readonly string[]) => new Intl.ListFormat("en").format(names),
@@ -145,6 +146,8 @@ export const en = {
   failedDigest: "Damaged on the way. Ask for it again.",
   failedLimit: "Stopped: the other side sent something else than it announced.",
   failedDisk: "Stopped: no space left.",
+  failedEnded: "Stopped: the call ended.",
+  notReceived: "Not received",
   failedGone: "Stopped: the other side left, or loaded its page again.",
   failedChanged: "Stopped: the file has changed or disappeared.",
   save: "Save",
