@@ -244,10 +244,12 @@ export function present(call: Call): Party[] {
   return call.parties.filter((party) => party.present);
 }
 
-/** Who the call is with: those present, or the last who were. */
+/** Who the call is with: those present; or the last who was, a guest only if there was nobody else. */
 export function people(call: Call): readonly Party[] {
   const here = present(call);
-  return here.length > 0 ? here : call.parties.slice(-1);
+  if (here.length > 0) return here;
+  const last = call.parties.findLast((party) => party.guest === undefined) ?? call.parties.at(-1);
+  return last === undefined ? [] : [last];
 }
 
 /** The party that has sent a message, if the node says which one. It may have left since. */

@@ -127,6 +127,15 @@ test("a guest who leaves does not end the talk", () => {
   assert.deepEqual([only(calls).phase, present(only(calls)).map(keyOf)], ["active", ["1"]]);
 });
 
+test("a call that is over is filed under the person called, not under their guest", () => {
+  const guest = { type: "guest", role: "second", peer: { guest: "g1", name: "Zoë", address: "https://n.example/a/g1", capabilities: [] } };
+  let calls = node(node(EMPTY, peer("1", { name: "Bob" })), guest);
+  calls = node(node(calls, { type: "ended", number: "1" }), { type: "guest-left", guest: "g1" });
+  assert.deepEqual(people(only(calls)).map(keyOf), ["1"]);
+  const alone = node(node(node(EMPTY, { type: "ringing", role: "second", peer: { number: "1" } }), guest), { type: "over" });
+  assert.deepEqual(people(only(alone)).map(keyOf), ["g1"], "nobody else is known");
+});
+
 test("what a guest has written is the guest's, and what others have is not", () => {
   const guest = { type: "guest", role: "second", peer: { guest: "g1", name: "Zoë", address: "https://n.example/a/g1", capabilities: [] } };
   const bob = { number: "1", name: "Bob" };
