@@ -6,6 +6,7 @@ import { pieces, TEXT_MAX } from "../core/text.ts";
 import { canSaveFolder, saveAll, saveBlob, type SavedAll, saveFile } from "../files/save.ts";
 import type { Context } from "./context.ts";
 import { attribute, h, Keyed, setText, show } from "./dom.ts";
+import { ListEnd } from "./end.ts";
 import { icon } from "./icons.ts";
 import { whyFailed } from "./transfers.ts";
 
@@ -27,7 +28,7 @@ export class ChatView {
   readonly shelf = h("div", { class: "shelf" });
   readonly #context: Context;
   readonly #events: ChatEvents;
-  readonly #scroller: HTMLElement;
+  readonly #end: ListEnd;
   readonly #lines: Keyed<Line, LineView>;
   readonly #empty: HTMLElement;
   readonly #typing = h("p", { class: "typing", "aria-live": "polite" });
@@ -42,7 +43,8 @@ export class ChatView {
     const list = h("ol", { class: "lines" });
     this.#lines = new Keyed(list, (line) => new LineView(context, line, events));
     this.#empty = h("p", { class: "hint empty" }, t.chatEmpty);
-    this.#scroller = h("div", { class: "scroller", tabindex: "0", role: "log", "aria-live": "polite", "aria-label": t.chat }, this.#empty, list);
+    const scroller = h("div", { class: "scroller", tabindex: "0", role: "log", "aria-live": "polite", "aria-label": t.chat }, this.#empty, list);
+    this.#end = new ListEnd(scroller, t.newMessages);
     this.#field = h("textarea", {
       rows: 1,
       maxlength: TEXT_MAX,
@@ -62,22 +64,20 @@ export class ChatView {
     const card = { class: "icon-button", type: "button", "aria-label": t.sendCard, title: t.sendCard };
     const sendCard = h("button", { ...card, on: { click: () => this.#sendCard() } }, icon("card"));
     this.#form = h("form", { class: "composer", on: { submit } }, sendCard, this.#field, send);
-    this.element = h("section", { class: "chat", "aria-label": t.chat }, this.#scroller, this.#typing, this.shelf, this.#form);
+    this.element = h("section", { class: "chat", "aria-label": t.chat }, scroller, this.#end.button, this.#typing, this.shelf, this.#form);
   }
 
   update(call: Call, now: number): void {
     const { t } = this.#context;
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    const atEnd = scrollHeight - scrollTop - clientHeight < 60;
     const several = call.parties.filter((party) => party.phone !== true).length > 1;
     this.#lines.update(call.lines, (line) => line.id, (view, line) => view.update(line, this.#context.author(call, line), several));
     show(this.#empty, call.lines.length === 0 && call.phase === "active");
     const { typing } = call;
     setText(this.#typing, typing !== undefined && typing.until > now ? t.typing(this.#context.all(typing.by)) : "");
     show(this.#form, present(call).some((party) => party.address !== undefined));
-    const last = call.lines.at(-1);
-    if (call.lines.length !== this.#count && (atEnd || last?.own === true)) {
-      this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (call.lines.length !== this.#count) {
+      if (call.lines.at(-1)?.own === true) this.#end.go();
+      else this.#end.added();
     }
     this.#count = call.lines.length;
   }

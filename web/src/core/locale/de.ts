@@ -111,6 +111,7 @@ export const de: Catalogue = {
   verifyText: "Lesen Sie sich diese Wörter am Telefon vor. Sehen beide dieselben, kann niemand mithören.",
   chat: "Chat",
   chatEmpty: "Was Sie schreiben, erscheint sofort auf dem anderen Bildschirm.",
+  newMessages: "Neue Nachrichten",
   write: "Nachricht schreiben",
   send: "Senden",
   sendCard: "Visitenkarte senden",

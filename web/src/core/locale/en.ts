@@ -119,6 +119,7 @@ export const en = {
   // Chat
   chat: "Chat",
   chatEmpty: "What you write appears on the other screen at once.",
+  newMessages: "New messages",
   write: "Write a message",
   send: "Send",
   sendCard: "Send contact card",
