@@ -33,6 +33,7 @@ export class ChatView {
   readonly #empty: HTMLElement;
   readonly #typing = h("p", { class: "typing", "aria-live": "polite" });
   readonly #form: HTMLFormElement;
+  readonly #readers = h("p", { id: "readers", class: "readers" });
   readonly #field: HTMLTextAreaElement;
   #count = 0;
 
@@ -50,6 +51,7 @@ export class ChatView {
       maxlength: TEXT_MAX,
       placeholder: t.write,
       "aria-label": t.write,
+      "aria-describedby": "readers",
       on: {
         input: () => this.#typed(),
         keydown: (event) => this.#key(event),
@@ -63,7 +65,7 @@ export class ChatView {
     const send = h("button", { class: "icon-button primary", type: "submit", "aria-label": t.send, title: t.send }, icon("send"));
     const card = { class: "icon-button", type: "button", "aria-label": t.sendCard, title: t.sendCard };
     const sendCard = h("button", { ...card, on: { click: () => this.#sendCard() } }, icon("card"));
-    this.#form = h("form", { class: "composer", on: { submit } }, sendCard, this.#field, send);
+    this.#form = h("form", { class: "composer", on: { submit } }, this.#readers, sendCard, this.#field, send);
     this.element = h("section", { class: "chat", "aria-label": t.chat }, scroller, this.#end.button, this.#typing, this.shelf, this.#form);
   }
 
@@ -74,7 +76,11 @@ export class ChatView {
     show(this.#empty, call.lines.length === 0 && call.phase === "active");
     const { typing } = call;
     setText(this.#typing, typing !== undefined && typing.until > now ? t.typing(this.#context.all(typing.by)) : "");
-    show(this.#form, present(call).some((party) => party.address !== undefined));
+    const here = present(call);
+    const readers = here.filter((party) => party.address !== undefined);
+    show(this.#form, readers.length > 0);
+    show(this.#readers, here.length > 1);
+    setText(this.#readers, t.readers(this.#context.all(readers)));
     if (call.lines.length !== this.#count) {
       if (call.lines.at(-1)?.own === true) this.#end.go();
       else this.#end.added();

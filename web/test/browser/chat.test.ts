@@ -7,8 +7,8 @@ import { scene } from "./scene.ts";
 const [ALICE, BOB] = ["+12125550100", "+13105552001"];
 
 const set = scene(ALICE, BOB);
-let { node, alice, bob } = set;
-beforeEach(() => ({ node, alice, bob } = set));
+let { browser, node, alice, bob } = set;
+beforeEach(() => ({ browser, node, alice, bob } = set));
 
 /** How far the chat is from its end, in pixels. */
 const hidden = (someone: Someone) =>
@@ -33,4 +33,21 @@ test("the chat stays at its end when the page gets lower, and says what is new t
   await newer.click();
   assert.equal(await hidden(bob), 0);
   await newer.waitFor({ state: "hidden" });
+});
+
+test("who writes while a guest is there sees who reads it", { timeout: 60_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await alice.sees("Bob Baker");
+  assert.equal(await alice.page.locator(".readers").isVisible(), false);
+  await alice.click("Invite a guest");
+  const code = (await alice.page.locator(".guest-code").textContent()) ?? "";
+  await alice.click("Close");
+  const context = await browser.newContext({ locale: "en-GB" });
+  const guest = await context.newPage();
+  await guest.goto(`${node.url}j`);
+  await guest.getByLabel("Code").fill(code);
+  await guest.getByLabel("Your name").fill("Gina");
+  await guest.getByRole("button", { name: "Join" }).click();
+  await alice.sees("To Bob Baker and Gina (guest)");
+  await context.close();
 });

@@ -113,6 +113,7 @@ export const de: Catalogue = {
   chatEmpty: "Was Sie schreiben, erscheint sofort auf dem anderen Bildschirm.",
   newMessages: "Neue Nachrichten",
   write: "Nachricht schreiben",
+  readers: (names) => `An ${names}`,
   send: "Senden",
   sendCard: "Visitenkarte senden",
   saveCard: "Kontakt speichern",

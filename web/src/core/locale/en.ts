@@ -121,6 +121,7 @@ export const en = {
   chatEmpty: "What you write appears on the other screen at once.",
   newMessages: "New messages",
   write: "Write a message",
+  readers: (names: string) => `To ${names}`,
   send: "Send",
   sendCard: "Send contact card",
   saveCard: "Save contact",
