@@ -28,6 +28,11 @@ export function phone(number: string): string {
   return american === null ? local : `+1 ${american[1]} ${american[2]} ${american[3]}`;
 }
 
+/** Whether a host of a URL is the machine itself. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
 /** `*7433 123 456` for `*7433123456`: the feature code, and the six digits as people read them out. */
 export function dialled(digits: string): string {
   return `${digits.slice(0, -6)} ${digits.slice(-6, -3)} ${digits.slice(-3)}`;

@@ -1,5 +1,6 @@
 // The guests of a call: who is there, and the code that lets another one in.
 import { type Call, type Party, present } from "../core/calls.ts";
+import { isLoopback } from "../core/format.ts";
 import type { GuestCode } from "../net/api.ts";
 import type { Context } from "./context.ts";
 import { open } from "./dialogs.ts";
@@ -26,7 +27,7 @@ export class GuestsView {
   }
 
   update(call: Call): void {
-    const invites = call.phase === "ringing" || call.phase === "active";
+    const invites = call.phase === "active";
     const guests = present(call).filter(({ guest }) => guest !== undefined);
     this.#guests.update(guests, ({ guest }) => guest!, (view, party) => view.update(party));
     show(this.#invite, invites);
@@ -63,7 +64,14 @@ export async function showCode({ code, link }: GuestCode, { t }: Context): Promi
   const spoken = `${code.slice(0, 3)} ${code.slice(3)}`;
   // Browsers find a page without the scheme.
   const page = link.replace(/^https:\/\//, "");
-  const lines = [h("p", {}, t.guestPage), h("p", { class: "guest-link", translate: "no" }, page)];
+  const where = h("p", { class: "guest-link", translate: "no" }, page);
+  const warning = h("p", { class: "message" }, isLoopback(new URL(link).hostname) ? t.guestLocal : "");
   const digits = h("p", { class: "guest-code", translate: "no" }, spoken);
-  await open(t.guestTitle, t, [...lines, h("p", {}, t.guestCode), digits, h("p", { class: "hint" }, t.guestHint)], []);
+  const copy = h("button", { class: "quiet small", type: "button" }, t.copy);
+  const copied = () => navigator.clipboard.writeText(`${link}\n${spoken}`).then(() => setText(copy, t.copied), () => undefined);
+  copy.addEventListener("click", () => void copied());
+  // Browsers have no clipboard for pages from elsewhere without TLS.
+  show(copy, "clipboard" in navigator);
+  const hint = h("p", { class: "hint" }, t.guestHint);
+  await open(t.guestTitle, t, [h("p", {}, t.guestPage), where, warning, h("p", {}, t.guestCode), digits, copy, hint], []);
 }

@@ -24,6 +24,8 @@ afterEach(() => node.stop());
 async function host(): Promise<[Someone, string]> {
   const bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
   node.ring("c1", CALLER, BOB);
+  await bob.sees("is calling your phone");
+  node.answered("c1", BOB, "second", CALLER);
   await bob.click("Invite a guest");
   await bob.sees("/j");
   const code = (await bob.page.locator(".guest-code").textContent()) ?? "";
@@ -73,12 +75,27 @@ test("a call with somebody without a client is shown until it is over", { timeou
   const button = (name: string) => bob.page.getByRole("button", { name, exact: true });
   node.ring("c1", CALLER, BOB);
   await bob.sees("is calling your phone");
+  assert.equal(await button("Invite a guest").isVisible(), false, "nobody has answered yet");
   node.answered("c1", BOB, "second", CALLER);
   await bob.sees("Their side has no app for chat, video and files.");
   assert.deepEqual([await button("Camera").isVisible(), await button("Invite a guest").isVisible()], [false, true]);
   node.over("c1", BOB);
   await bob.sees("Call ended");
   assert.equal(await button("Invite a guest").isVisible(), false);
+  await bob.context.close();
+});
+
+test("the code and the page are copied, with a warning if the page opens on this machine only", { timeout: 60_000 }, async () => {
+  const bob = await Someone.enrol(browser, node, BOB, "Bob Baker", { permissions: ["clipboard-read", "clipboard-write"] });
+  node.ring("c1", CALLER, BOB);
+  node.answered("c1", BOB, "second", CALLER);
+  await bob.click("Invite a guest");
+  await bob.sees("Ask the guest to open this page:");
+  await bob.sees("This page opens on this machine only.");
+  await bob.click("Copy page and code");
+  await bob.sees("Copied");
+  const code = await bob.page.locator(".guest-code").textContent();
+  assert.equal(await bob.page.evaluate(() => navigator.clipboard.readText()), `${node.url}j\n${code}`);
   await bob.context.close();
 });
 

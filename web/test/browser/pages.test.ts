@@ -139,6 +139,7 @@ test("the pages of a call", { timeout: 240_000 }, async () => {
 test("the pages of a guest and of the host", { timeout: 120_000 }, async () => {
   const bob = await Someone.enrol(browser, node, BOB, "Bob Baker", { bypassCSP: true });
   node.ring("c1", ALICE, BOB);
+  node.answered("c1", BOB, "second", ALICE);
   await bob.click("Invite a guest");
   await inspect(bob.page, "guest-code");
   const code = (await bob.page.locator(".guest-code").textContent()) ?? "";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { dialled, duration, phone, size } from "../../src/core/format.ts";
+import { dialled, duration, isLoopback, phone, size } from "../../src/core/format.ts";
 import { de } from "../../src/core/locale/de.ts";
 import { en } from "../../src/core/locale/en.ts";
 import { pick } from "../../src/core/locale/mod.ts";
@@ -12,6 +12,11 @@ test("durations, sizes and numbers are as people read them", () => {
   assert.equal(size(1234, "de"), "1,2 kB");
   assert.deepEqual(["1001;phone-context=x.example", "+12125550100", "+493012345"].map(phone), ["1001", "+1 212 555 0100", "+493012345"]);
   assert.deepEqual(["*7433123456", "123456"].map(dialled), ["*7433 123 456", " 123 456"]);
+});
+
+test("the machine itself has several names", () => {
+  const hosts = ["http://127.0.0.1:8600/j", "http://localhost/j", "http://[::1]/j", "https://node.example/j", "https://127.example/j"];
+  assert.deepEqual(hosts.map((link) => isLoopback(new URL(link).hostname)), [true, true, true, false, false]);
 });
 
 test("both languages have every text, and the browser's first known one is used", () => {

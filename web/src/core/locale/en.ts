@@ -198,8 +198,11 @@ export const en = {
   guestName: (name: string) => `${name} (guest)`,
   removeGuest: (name: string) => `Remove ${name}`,
   guestTitle: "Invite a guest",
-  guestPage: "Ask the other person to open this page:",
+  guestPage: "Ask the guest to open this page:",
   guestCode: "And to type this code:",
+  guestLocal: "This page opens on this machine only. Ask your administrator to set public_url.",
+  copy: "Copy page and code",
+  copied: "Copied",
   guestHint: "Everybody who has the code can join this call. Nobody checks the names that guests type.",
   // Guests, as they join
   joinTitle: "Join the call",
