@@ -1,5 +1,5 @@
 // What happens beside the voice in one call: who is invited to what, the sessions, shared sources and files.
-import { type Call, type FileFailure, keyOf, present, senderKey } from "../core/calls.ts";
+import { type Call, type FileFailure, keyOf, type Party, present, senderKey } from "../core/calls.ts";
 import type { SentBy } from "../core/envelope.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { InvitationKind, Signal, Source } from "../core/signal.ts";
@@ -103,6 +103,17 @@ export class Conversation {
     }
   }
 
+  /** Whether files that were not sent can be offered again to the one whom they were for. */
+  canRepeat(id: string): boolean {
+    return this.transfers.hasFailed(id) && this.#recipient(id) !== undefined;
+  }
+
+  repeat(id: string): void {
+    const [party, bundle] = [this.#recipient(id), this.invitations.find((known) => known.id === id)?.files];
+    if (!this.canRepeat(id) || party?.address === undefined) return;
+    this.transfers.renew(id, this.#agreements.invite("files", party.address, keyOf(party), bundle));
+  }
+
   accept(id: string): void {
     this.#agreements.accept(id);
   }
@@ -160,6 +171,12 @@ export class Conversation {
   #sessionOf(id: string, from: string, party: string | undefined): Session | undefined {
     const session = this.#sessions.get(id);
     return session?.isWith(from, party) ? session : undefined;
+  }
+
+  /** Whom files were offered to, if they are there. */
+  #recipient(id: string): Party | undefined {
+    const invitation = this.invitations.find((known) => known.id === id);
+    return present(this.#call).find((party) => party.address !== undefined && keyOf(party) === invitation?.party);
   }
 
   #sourceChanged(source: Source): void {

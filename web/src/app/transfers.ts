@@ -141,6 +141,12 @@ export class Transfers {
     }
   }
 
+  /** Whether files could not be sent that this page still has. */
+  hasFailed(id: string): boolean {
+    const work = this.#all.get(id)?.work;
+    return work instanceof Upload && typeof work.state !== "string" && work.state.failed !== "changed";
+  }
+
   /** Removes a transfer that is over from the list. */
   dismiss(id: string): void {
     if (this.#all.get(id)?.work.state !== "sending") this.#all.delete(id);

@@ -71,6 +71,8 @@ export class CallView {
       pause: (id, paused) => this.#conversation?.transfers.pause(id, paused),
       cancel: (id) => this.#conversation?.cancelTransfer(id),
       dismiss: (id) => this.#conversation?.transfers.dismiss(id),
+      canRepeat: (id) => this.#conversation?.canRepeat(id) === true,
+      repeat: (id) => this.#conversation?.repeat(id),
     });
     this.#chat = new ChatView(context, {
       ...events,

@@ -10,6 +10,8 @@ export interface TransferActions {
   pause(id: string, paused: boolean): void;
   cancel(id: string): void;
   dismiss(id: string): void;
+  canRepeat(id: string): boolean;
+  repeat(id: string): void;
 }
 
 export class TransfersView {
@@ -36,11 +38,14 @@ class RowView {
   readonly #bar = h("progress", { max: 1 });
   readonly #pause: HTMLButtonElement;
   readonly #end: HTMLButtonElement;
+  readonly #repeat: HTMLButtonElement;
+  readonly #actions: TransferActions;
   #transfer: TransferView | undefined;
 
   constructor(context: Context, actions: TransferActions) {
     const { t } = context;
     this.#context = context;
+    this.#actions = actions;
     const pause = () => this.#transfer && actions.pause(this.#transfer.id, !this.#transfer.paused);
     const end = () => {
       if (this.#transfer === undefined) return;
@@ -49,7 +54,9 @@ class RowView {
     };
     this.#pause = h("button", { class: "icon-button", type: "button", on: { click: pause } });
     this.#end = h("button", { class: "icon-button", type: "button", "aria-label": t.cancel, on: { click: end } }, icon("close"));
-    const texts = h("div", { class: "texts" }, this.#title, this.#bar, this.#detail);
+    const repeat = () => this.#transfer && actions.repeat(this.#transfer.id);
+    this.#repeat = h("button", { class: "link", type: "button", on: { click: repeat } }, t.sendAgain);
+    const texts = h("div", { class: "texts" }, this.#title, this.#bar, this.#detail, this.#repeat);
     this.element = h("li", {}, texts, this.#pause, this.#end);
   }
 
@@ -66,6 +73,7 @@ class RowView {
     const failed = typeof state !== "string";
     show(this.#bar, !failed);
     show(this.#pause, state === "sending");
+    show(this.#repeat, this.#actions.canRepeat(transfer.id));
     attribute(this.element, "data-failed", failed);
     if (this.#pause.getAttribute("aria-label") !== (paused ? t.resume : t.pause)) {
       attribute(this.#pause, "aria-label", paused ? t.resume : t.pause);

@@ -313,6 +313,22 @@ test("a device that declines stops neither what another one receives nor what is
   assert.deepEqual(double.conversation.transfers.view()[1]!.state, { failed: "gone" });
 });
 
+test("files that were not sent can be offered again while the other side is there", async () => {
+  double.conversation.share(files());
+  const first = String(double.last("invite")["invitation"]);
+  assert.equal(double.conversation.canRepeat(first), false, "they wait for an answer");
+  await double.says(PHONE, { type: "decline", invitation: first });
+  assert.equal(double.conversation.canRepeat(first), true);
+  double.conversation.repeat(first);
+  const again = double.last("invite");
+  assert.notEqual(again["invitation"], first);
+  assert.deepEqual(double.conversation.transfers.view().map(({ id, state }) => [id, state]), [[again["invitation"], "asking"]]);
+  assert.deepEqual(again["files"], { count: 1, bytes: 4, name: "a.txt" });
+  await double.says(PHONE, { type: "decline", invitation: String(again["invitation"]) });
+  double.conversation.update(callWith({ ...party("3"), number: "3" }));
+  assert.equal(double.conversation.canRepeat(String(again["invitation"])), false, "somebody else is there");
+});
+
 test("nobody declines what they have offered themselves", async () => {
   const id = await double.invites(PHONE, "camera");
   await double.says(PHONE, { type: "decline", invitation: id });

@@ -132,6 +132,7 @@ export const de: Catalogue = {
   receivingFiles: (what) => `Empfange ${what}`,
   progress: (done, all) => `${done} von ${all}`,
   paused: "Angehalten",
+  sendAgain: "Noch einmal senden",
   pause: "Anhalten",
   resume: "Fortsetzen",
   waitingConnection: "Wartet auf die Verbindung",

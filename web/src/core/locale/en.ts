@@ -141,6 +141,7 @@ export const en = {
   receivingFiles: (what: string) => `Receiving ${what}`,
   progress: (done: string, all: string) => `${done} of ${all}`,
   paused: "Paused",
+  sendAgain: "Send again",
   pause: "Pause",
   resume: "Resume",
   waitingConnection: "Waiting for the connection",
