@@ -1,7 +1,8 @@
 // Files on their way: progress, pause, cancel.
 import type { TransferView } from "../app/transfers.ts";
 import type { FileFailure } from "../core/calls.ts";
-import { size } from "../core/format.ts";
+import { duration, size } from "../core/format.ts";
+import { Pace } from "../core/pace.ts";
 import type { Context } from "./context.ts";
 import { attribute, h, Keyed, setChildren, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
@@ -40,6 +41,7 @@ class RowView {
   readonly #end: HTMLButtonElement;
   readonly #repeat: HTMLButtonElement;
   readonly #actions: TransferActions;
+  readonly #pace = new Pace();
   #transfer: TransferView | undefined;
 
   constructor(context: Context, actions: TransferActions) {
@@ -69,7 +71,7 @@ class RowView {
     this.#bar.value = bundle.bytes === 0 ? 1 : progress / bundle.bytes;
     attribute(this.#bar, "aria-label", this.#title.textContent ?? "");
     const done = t.progress(size(progress, locale), size(bundle.bytes, locale));
-    setText(this.#detail, this.#words(state, paused, done));
+    setText(this.#detail, this.#words(state, paused, done + this.#left(transfer)));
     const failed = typeof state !== "string";
     show(this.#bar, !failed);
     show(this.#pause, state === "sending");
@@ -80,6 +82,15 @@ class RowView {
       setChildren(this.#pause, [icon(paused ? "play" : "pause")]);
     }
     attribute(this.#end, "aria-label", failed ? t.dismiss : t.cancel);
+  }
+
+  /** How fast it goes, and how long it still takes, as far as that is known. */
+  #left({ state, paused, progress, bundle }: TransferView): string {
+    const { t, locale } = this.#context;
+    if (state !== "sending" || paused) this.#pace.reset();
+    const rate = state === "sending" && !paused ? this.#pace.rate(Date.now(), progress) : undefined;
+    if (rate === undefined) return "";
+    return ` · ${t.pace(size(rate, locale), duration(((bundle.bytes - progress) * 1000) / rate))}`;
   }
 
   #words(state: TransferView["state"], paused: boolean, done: string): string {

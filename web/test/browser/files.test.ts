@@ -51,6 +51,19 @@ test("50 MB arrive with equal digests, beside the picture", { timeout: 180_000 }
   await alice.page.locator(".bubble.files").waitFor();
 });
 
+test("a transfer says how fast it goes and how long it still takes", { timeout: 120_000 }, async () => {
+  write(`${folder}/large.bin`, 60 * MB);
+  // The page's clock runs ahead: the machine may be too fast for the two seconds that are measured at least.
+  await bob.page.evaluate(() => {
+    const [now, began] = [Date.now, Date.now()];
+    Date.now = () => began + (now() - began) * 10;
+  });
+  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await bob.click("Accept");
+  await bob.page.locator(".transfers .detail", { hasText: / of 62\.9 MB · [\d.]+ [kM]?B\/s, \d+:\d\d left/ }).waitFor();
+  await bob.page.locator(".bubble.files").waitFor({ timeout: 60_000 });
+});
+
 test("a folder arrives with its paths, and an empty file with it", { timeout: 120_000 }, async () => {
   mkdirSync(`${folder}/plans/old`, { recursive: true });
   write(`${folder}/plans/a.txt`, 70_000);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { dialled, duration, isLoopback, phone, size } from "../../src/core/format.ts";
+import { Pace } from "../../src/core/pace.ts";
 import { de } from "../../src/core/locale/de.ts";
 import { en } from "../../src/core/locale/en.ts";
 import { pick } from "../../src/core/locale/mod.ts";
@@ -12,6 +13,19 @@ test("durations, sizes and numbers are as people read them", () => {
   assert.equal(size(1234, "de"), "1,2 kB");
   assert.deepEqual(["1001;phone-context=x.example", "+12125550100", "+493012345"].map(phone), ["1001", "+1 212 555 0100", "+493012345"]);
   assert.deepEqual(["*7433123456", "123456"].map(dialled), ["*7433 123 456", " 123 456"]);
+});
+
+test("the pace of a transfer is that of the last seconds, and unknown while it stands", () => {
+  const pace = new Pace();
+  const at = (seconds: number, bytes: number) => pace.rate(seconds * 1000, bytes);
+  assert.deepEqual([at(100, 0), at(101, 5_000)], [undefined, undefined], "too early");
+  assert.deepEqual([at(102, 10_000), at(104, 20_000)], [5_000, 5_000]);
+  for (let n = 105; n <= 120; n += 1) at(n, 20_000 + (n - 104) * 1000);
+  assert.equal(at(121, 37_000), 1_000, "it became slower");
+  for (let n = 122; n <= 132; n += 1) at(n, 37_000);
+  assert.equal(at(133, 37_000), undefined);
+  pace.reset();
+  assert.equal(at(134, 50_000), undefined);
 });
 
 test("the machine itself has several names", () => {

@@ -131,6 +131,7 @@ export const de: Catalogue = {
   sendingFiles: (what) => `Sende ${what}`,
   receivingFiles: (what) => `Empfange ${what}`,
   progress: (done, all) => `${done} von ${all}`,
+  pace: (rate, left) => `${rate}/s, noch ${left}`,
   paused: "Angehalten",
   sendAgain: "Noch einmal senden",
   pause: "Anhalten",

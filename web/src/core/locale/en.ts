@@ -140,6 +140,7 @@ export const en = {
   sendingFiles: (what: string) => `Sending ${what}`,
   receivingFiles: (what: string) => `Receiving ${what}`,
   progress: (done: string, all: string) => `${done} of ${all}`,
+  pace: (rate: string, left: string) => `${rate}/s, ${left} left`,
   paused: "Paused",
   sendAgain: "Send again",
   pause: "Pause",
