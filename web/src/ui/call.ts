@@ -3,6 +3,7 @@ import type { Conversation } from "../app/conversation.ts";
 import type { Card } from "../core/card.ts";
 import { type Call, type Line, people, present } from "../core/calls.ts";
 import { duration } from "../core/format.ts";
+import type { Invitation } from "../core/invitations.ts";
 import { type Source, SOURCES } from "../core/signal.ts";
 import { type Entry, fromList, fromTransfer } from "../files/entries.ts";
 import { canShareScreen } from "../media/capture.ts";
@@ -99,7 +100,8 @@ export class CallView {
     setText(this.#detail, [this.#context.numbers(call), this.#phase(call, now)].filter((part) => part !== "").join(" · "));
     show(this.#back, call.phase !== "active" && call.phase !== "ringing");
     attribute(this.element, "data-phase", call.phase);
-    const live = conversation !== undefined && present(call).some((party) => party.address !== undefined);
+    const reachable = present(call).filter((party) => party.address !== undefined).length;
+    const live = conversation !== undefined && reachable > 0;
     attribute(this.element, "data-live", live);
     attribute(this.element, "data-drop", live && takes(call, "files") ? t.dropHere : undefined);
     show(this.#chat.element, live || call.lines.length > 0);
@@ -113,7 +115,8 @@ export class CallView {
     show(this.#verify, this.#words.length > 0);
     this.#updateActions(call, conversation);
     this.#stage.update(conversation === undefined ? [] : shown(this.#context, call, conversation));
-    this.#invitations.update(conversation?.invitations ?? [], ({ party = "" }) => this.#context.partyName(call, party));
+    const from = ({ party = "" }: Invitation) => this.#context.partyName(call, party);
+    this.#invitations.update(conversation?.invitations ?? [], from, reachable > 1);
     this.#transfers.update(conversation?.transfers.view() ?? []);
     this.#chat.update(call, now);
     this.#guests?.update(call);

@@ -20,8 +20,8 @@ export class InvitationsView {
     this.#cards = new Keyed(this.element, (invitation) => new CardView(context, invitation, events));
   }
 
-  /** `name` says whom an invitation is from. */
-  update(invitations: readonly Invitation[], name: (invitation: Invitation) => string): void {
+  /** `name` says whom an invitation is from; `several`: there are others to show something to. */
+  update(invitations: readonly Invitation[], name: (invitation: Invitation) => string, several: boolean): void {
     const last = invitations.at(-1);
     const worthSaying = (invitation: Invitation) =>
       invitation === last && (invitation.incoming ? invitation.state === "taken" : invitation.state === "declined");
@@ -29,7 +29,7 @@ export class InvitationsView {
     if (last !== undefined && worthSaying(last)) shown.push(last);
     // Files that wait for an answer are shown with the transfers.
     const cards = shown.filter(({ incoming, kind, state }) => incoming || kind !== "files" || state === "declined");
-    this.#cards.update(cards, ({ id }) => id, (view, invitation) => view.update(invitation, name(invitation)));
+    this.#cards.update(cards, ({ id }) => id, (view, invitation) => view.update(invitation, name(invitation), several));
   }
 }
 
@@ -57,12 +57,13 @@ class CardView {
     this.element = h("div", { class: "invitation" }, this.#text, this.#answers, this.#withdraw, this.#join);
   }
 
-  update(invitation: Invitation, name: string): void {
-    const { incoming, state } = invitation;
+  update(invitation: Invitation, name: string, several: boolean): void {
+    const { incoming, kind, state } = invitation;
     setText(this.#text, this.#words(invitation, name));
     show(this.#answers, incoming && state === "open");
-    show(this.#withdraw, !incoming && state === "open");
-    show(this.#join, state === "taken" && invitation.kind !== "files");
+    // What is shown to nobody else is stopped by its own button.
+    show(this.#withdraw, !incoming && state === "open" && (several || kind === "join"));
+    show(this.#join, state === "taken" && kind !== "files");
   }
 
   #words({ incoming, kind, state, files }: Invitation, name: string): string {

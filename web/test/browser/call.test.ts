@@ -16,6 +16,8 @@ beforeEach(() => ({ browser, node, alice, bob } = set));
 async function cameraOn(): Promise<void> {
   await alice.click("Camera");
   await bob.sees("Alice Archer would like to show you a camera");
+  // Stop camera says it already.
+  assert.equal(await alice.page.locator(".invitation").getByRole("button", { name: "Cancel" }).isVisible(), false);
   await bob.click("Accept");
   await bob.watches("Camera of Alice Archer");
 }
