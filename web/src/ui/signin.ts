@@ -47,7 +47,7 @@ export class SignInView {
     this.#name = h("input", { id: "device", name: "device", maxlength: 64, required: true, autocomplete: "off" });
     this.#name.value = name;
     this.#go = h("button", { class: "primary", type: "submit" }, t.signInGo);
-    this.#message = h("p", { id: "sign-in-message", class: "message", role: "alert" }, revoked ? t.signInRevoked : "");
+    this.#message = h("p", { id: "sign-in-message", class: "message", role: "alert" });
     const submit = (event: Event) => {
       event.preventDefault();
       void this.submit();
@@ -58,6 +58,7 @@ export class SignInView {
       h("div", { class: "mark" }, icon("phone") as unknown as Node),
       h("h1", {}, t.signInTitle),
       h("p", { class: "lead" }, t.signInLead),
+      revoked && h("p", { class: "message", role: "alert" }, t.signInRevoked),
       this.#phone,
       h(
         "form",

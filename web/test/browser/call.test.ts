@@ -208,6 +208,8 @@ test("a removed device is signed out and forgets everything", { timeout: 60_000 
   await bob.sees("Alice Archer");
   node.revoke(BOB);
   await bob.sees("This device was removed");
+  const [message, card] = [bob.page.getByText("This device was removed"), bob.page.locator(".card").first()];
+  assert.ok((await message.boundingBox())!.y < (await card.boundingBox())!.y, "it is said before what to do");
   assert.equal(await bob.page.evaluate(() => localStorage.getItem("sidecall.device")), null);
 });
 

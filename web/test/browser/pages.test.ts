@@ -70,6 +70,10 @@ test("a page is signed in by the phone that dials its digits", { timeout: 60_000
   await page.getByText("Dial this on your desk phone").waitFor();
   const digits = await page.locator("output.digits").innerText();
   assert.match(digits, /^\*7433 \d{3} \d{3}$/);
+  await page.getByText("A fast busy tone: ask your administrator to enter your number.").waitFor();
+  await page.setViewportSize({ width: 320, height: 640 });
+  const lines = await page.locator("output.digits").evaluate((element) => element.scrollHeight / parseFloat(getComputedStyle(element).fontSize));
+  assert.ok(lines < 2, "the digits stand in one line");
   assert.equal(node.dial(ALICE, "Alice Archer", "*7433999999"), false);
   // The page may not have asked for the answer yet.
   while (!node.dial(ALICE, "Alice Archer", digits.replaceAll(" ", ""))) await page.waitForTimeout(50);

@@ -9,7 +9,7 @@ export const de: Catalogue = {
   signInTitle: "Diesen Browser mit Ihrem Telefon verbinden",
   signInLead: "Ihre Anrufe erscheinen hier, mit Chat, Video, Bildschirm und Dateien neben dem Gespräch.",
   signInDial: "Wählen Sie dies auf Ihrem Tischtelefon",
-  signInDialHint: "Drei kurze Töne: Es hat geklappt. Sie können sich auch mit einem Code Ihrer Administration anmelden.",
+  signInDialHint: "Drei kurze Töne: Es hat geklappt. Ein schneller Besetztton: Bitten Sie Ihre Administration, Ihre Nummer einzutragen. Sie können sich auch mit einem Code Ihrer Administration anmelden.",
   signInCode: "Code",
   signInCodeHint: "Code oder Link erhalten Sie von Ihrer Administration. Er gilt einmal.",
   signInDevice: "Name dieses Geräts",
@@ -19,7 +19,7 @@ export const de: Catalogue = {
   signInLimited: "Zu viele Versuche. Warten Sie eine Minute.",
   signInUnreachable: "Der Server ist nicht erreichbar. Prüfen Sie Ihr Netz und versuchen Sie es noch einmal.",
   signInRefused: "Der Server lehnt dieses Gerät ab. Fragen Sie Ihre Administration.",
-  signInRevoked: "Dieses Gerät wurde entfernt. Mit einem neuen Code verbinden Sie es wieder.",
+  signInRevoked: "Dieses Gerät wurde entfernt. Unten können Sie es wieder verbinden.",
   replaceTitle: "Dieses Gerät ersetzen?",
   replaceText: (number) =>
     `Dieser Browser ist mit ${number} verbunden. Wenn Sie den Link benutzen, erscheinen Anrufe von ${number} hier nicht mehr, und die hier gespeicherten Anrufe und Dateien werden gelöscht.`,

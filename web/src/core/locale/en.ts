@@ -9,7 +9,7 @@ export const en = {
   signInTitle: "Connect this browser to your phone",
   signInLead: "Your calls will appear here, with chat, video, screen and files beside the voice.",
   signInDial: "Dial this on your desk phone",
-  signInDialHint: "Three short tones: it worked. You can also sign in with a code from your administrator.",
+  signInDialHint: "Three short tones: it worked. A fast busy tone: ask your administrator to enter your number. You can also sign in with a code from your administrator.",
   signInCode: "Code",
   signInCodeHint: "Your administrator gives you a code or a link. It works once.",
   signInDevice: "Name of this device",
@@ -19,7 +19,7 @@ export const en = {
   signInLimited: "Too many attempts. Wait a minute and try again.",
   signInUnreachable: "The server cannot be reached. Check your network and try again.",
   signInRefused: "The server refused this device. Ask your administrator.",
-  signInRevoked: "This device was removed. Ask for a new code to connect it again.",
+  signInRevoked: "This device was removed. You can connect it again below.",
   replaceTitle: "Replace this device?",
   replaceText: (number: string) =>
     `This browser is connected to ${number}. If you use the link, calls of ${number} no longer appear here, and the calls and files stored here are deleted.`,
