@@ -65,6 +65,9 @@ test("a guest joins, writes, shows a camera, and returns after a reload", { time
   await bob.sees("would like to show you a camera");
   await bob.click("Accept");
   await bob.watches("Camera of Zoë (guest)");
+  await bob.page.setViewportSize({ width: 320, height: 640 });
+  const invite = await bob.page.getByRole("button", { name: "Invite a guest" }).boundingBox();
+  assert.ok(invite!.height < 40, "it is said in one line, beside what is connected");
   assert.deepEqual(bob.complaints, []);
   await guest.context().close();
   await bob.context.close();
@@ -123,6 +126,8 @@ test("a guest who leaves keeps what was written, and may return", { timeout: 90_
   const leave = guest.getByRole("button", { name: "Leave" });
   await leave.click();
   await guest.getByText("Call ended").first().waitFor();
+  const dot = await guest.locator(".status").evaluate((status) => getComputedStyle(status, "::before").display);
+  assert.equal(dot, "none", "nothing is said, so nothing has a colour");
   await bob.page.getByRole("button", { name: "Remove Zoë (guest)" }).waitFor({ state: "detached" });
   assert.deepEqual([await guest.getByText("See you").count(), await leave.isVisible()], [1, false]);
   await guest.getByRole("button", { name: "Back" }).click();
