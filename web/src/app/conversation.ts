@@ -40,7 +40,7 @@ export class Conversation {
     this.#events = events;
     const post = (address: string, content: object) => this.#post(address, content);
     const sources = new Sources((source) => this.#sourceChanged(source));
-    const transfers = new Transfers({ changed: events.changed, over: events.transferred });
+    const transfers = new Transfers({ changed: events.changed, outcome: events.transferred });
     const sessions = new Sessions(self, transfers, { ...events, post, alone: () => sources.stopAll() });
     this.sources = sources;
     this.transfers = transfers;

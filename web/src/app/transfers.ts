@@ -36,8 +36,8 @@ interface Transfer {
 
 export interface TransferEvents {
   changed(): void;
-  /** Complete and verified, or failed for good. */
-  over(id: string, transfer: TransferView, failed?: FileFailure): void;
+  /** Complete and verified, or failed. What is received counts as failed until it is complete: the page may be loaded again. */
+  outcome(id: string, transfer: TransferView, failed?: FileFailure): void;
 }
 
 export class Transfers {
@@ -66,7 +66,9 @@ export class Transfers {
   /** Files that were accepted: the sender will open a channel. */
   expect(id: string, bundle: Bundle, session: Session): void {
     const work = new Download(id, bundle, () => this.#changed(id));
-    this.#all.set(id, { bundle, work, session, reported: false });
+    const transfer = { bundle, work, session, reported: false };
+    this.#all.set(id, transfer);
+    this.#events.outcome(id, this.#view(id, transfer), "reloaded");
     this.#events.changed();
   }
 
@@ -137,7 +139,7 @@ export class Transfers {
     this.dropAll();
     this.#all.clear();
     for (const transfer of unfinished) {
-      this.#events.over(transfer.id, transfer, typeof transfer.state === "string" ? "ended" : transfer.state.failed);
+      this.#events.outcome(transfer.id, transfer, typeof transfer.state === "string" ? "ended" : transfer.state.failed);
     }
   }
 
@@ -186,9 +188,11 @@ export class Transfers {
 
   #changed(id: string): void {
     const transfer = this.#all.get(id);
-    if (transfer !== undefined && transfer.work.state === "done" && !transfer.reported) {
+    const state = transfer?.work.state;
+    const failed = typeof state === "object" && transfer?.work instanceof Download ? state.failed : undefined;
+    if (transfer !== undefined && !transfer.reported && (state === "done" || failed !== undefined)) {
       transfer.reported = true;
-      this.#events.over(id, this.#view(id, transfer));
+      this.#events.outcome(id, this.#view(id, transfer), failed);
     }
     this.#events.changed();
   }

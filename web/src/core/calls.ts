@@ -36,8 +36,8 @@ export type LineBody =
       readonly failed?: FileFailure;
     };
 
-/** Why files did not arrive: `ended` if the call ended first. */
-export type FileFailure = Reason | "ended";
+/** Why files did not arrive: `ended` if the call ended first, `reloaded` if this page went away. */
+export type FileFailure = Reason | "ended" | "reloaded";
 
 export type Line = {
   readonly id: string;
@@ -87,8 +87,10 @@ export function step(calls: Calls, event: CallEvent): Calls {
   if (call === undefined) return calls;
   switch (event.type) {
     case "line": {
-      if (call.lines.some((line) => line.id === event.line.id)) return calls;
-      const lines = [...call.lines, event.line.own ? event.line : { by: people(call).map(personOf), ...event.line }].slice(-LINES_MAX);
+      const known = call.lines.find((line) => line.id === event.line.id);
+      // Files count as lost until they have arrived.
+      if (known !== undefined && !(known.kind === "files" && known.failed !== undefined)) return calls;
+      const lines = [...call.lines.filter((line) => line !== known), event.line.own ? event.line : { by: people(call).map(personOf), ...event.line }].slice(-LINES_MAX);
       const unread = event.shown || event.line.own ? call.unread : call.unread + 1;
       return put(calls, { ...without(call, "typing"), lines, unread });
     }

@@ -117,8 +117,9 @@ export class CallView {
     this.#stage.update(conversation === undefined ? [] : shown(this.#context, call, conversation));
     const from = ({ party = "" }: Invitation) => this.#context.partyName(call, party);
     this.#invitations.update(conversation?.invitations ?? [], from, reachable > 1);
-    this.#transfers.update(conversation?.transfers.view() ?? []);
-    this.#chat.update(call, now);
+    const transfers = (conversation?.transfers.view() ?? []).filter(({ state }) => state !== "done");
+    this.#transfers.update(transfers);
+    this.#chat.update(call, new Set(transfers.map(({ id }) => id)), now);
     this.#guests?.update(call);
   }
 

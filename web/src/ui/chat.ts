@@ -69,11 +69,13 @@ export class ChatView {
     this.element = h("section", { class: "chat", "aria-label": t.chat }, scroller, this.#end.button, this.#typing, this.shelf, this.#form);
   }
 
-  update(call: Call, now: number): void {
+  /** `moving` are transfers that are shown for themselves. */
+  update(call: Call, moving: ReadonlySet<string>, now: number): void {
     const { t } = this.#context;
+    const lines = call.lines.filter(({ id }) => !moving.has(id));
     const several = call.parties.filter((party) => party.phone !== true).length > 1;
-    this.#lines.update(call.lines, (line) => line.id, (view, line) => view.update(line, this.#context.author(call, line), several));
-    show(this.#empty, call.lines.length === 0 && call.phase === "active");
+    this.#lines.update(lines, (line) => line.id, (view, line) => view.update(line, this.#context.author(call, line), several));
+    show(this.#empty, lines.length === 0 && call.phase === "active");
     const { typing } = call;
     setText(this.#typing, typing !== undefined && typing.until > now ? t.typing(this.#context.all(typing.by)) : "");
     const here = present(call);
@@ -81,11 +83,11 @@ export class ChatView {
     show(this.#form, readers.length > 0);
     show(this.#readers, here.length > 1);
     setText(this.#readers, t.readers(this.#context.all(readers)));
-    if (call.lines.length !== this.#count) {
-      if (call.lines.at(-1)?.own === true) this.#end.go();
+    if (lines.length !== this.#count) {
+      if (lines.at(-1)?.own === true) this.#end.go();
       else this.#end.added();
     }
-    this.#count = call.lines.length;
+    this.#count = lines.length;
   }
 
   #typed(): void {

@@ -25,9 +25,8 @@ export class TransfersView {
   }
 
   update(transfers: readonly TransferView[]): void {
-    const shown = transfers.filter(({ state }) => state !== "done");
-    this.#rows.update(shown, ({ id }) => id, (view, transfer) => view.update(transfer));
-    show(this.element, shown.length > 0);
+    this.#rows.update(transfers, ({ id }) => id, (view, transfer) => view.update(transfer));
+    show(this.element, transfers.length > 0);
   }
 }
 
@@ -106,6 +105,7 @@ class RowView {
 export function whyFailed({ t }: Context, failure: FileFailure): string {
   const words: Record<FileFailure, string> = {
     ended: t.failedEnded,
+    reloaded: t.failedReloaded,
     user: t.cancelled,
     digest: t.failedDigest,
     limit: t.failedLimit,

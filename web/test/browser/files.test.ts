@@ -130,10 +130,11 @@ for (const reloads of ["receiver", "sender"]) {
     const [reloaded, other] = reloads === "receiver" ? [bob, alice] : [alice, bob];
     await reloaded.page.reload();
     await other.sees("Stopped: the other side left, or loaded its page again.", 45_000);
+    if (reloads === "receiver") await bob.sees("Not received. Stopped: this page was closed, or loaded again.");
     if (reloads === "receiver") await alice.click("Send again");
     else await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
     await bob.click("Accept");
-    await bob.page.locator(".bubble.files").waitFor({ timeout: 60_000 });
+    await bob.page.getByRole("button", { name: "Save", exact: true }).waitFor({ timeout: 60_000 });
     assert.equal((await save(bob)).sha256, sha256);
   });
 }

@@ -200,6 +200,17 @@ test("others' texts are counted until they are read, and repeats are not shown",
   assert.equal(only(step(calls, { type: "read", call: "c" })).unread, 0);
 });
 
+test("files count as lost until they have arrived, and stay where they have arrived", () => {
+  const line = { id: "f", at: 0, own: false, kind: "files", name: "a.txt", count: 1, bytes: 4 } as const;
+  const text = { id: "m", at: 1, own: false, kind: "text", text: "hi" } as const;
+  const saved = [{ path: ["a.txt"], size: 4 }];
+  let calls = node(EMPTY, peer("1"));
+  for (const next of [{ ...line, failed: "gone" as const }, text, { ...line, saved }, { ...line, failed: "ended" as const }]) {
+    calls = step(calls, { type: "line", call: "c", line: next, shown: true });
+  }
+  assert.deepEqual(only(calls).lines.map((found) => [found.id, found.kind === "files" && found.saved]), [["m", false], ["f", saved]]);
+});
+
 test("a peer cannot mark what it has sent itself, and a flood does not fill the memory", () => {
   let calls = node(EMPTY, peer("1"));
   for (let n = 0; n < 2100; n += 1) {

@@ -254,7 +254,11 @@ test("of a guest's folder with more than a thousand files, every one is remember
     }
   }
   const line = () => double.client.calls.get("one")!.lines.find(({ kind }) => kind === "files");
-  await until(() => line() !== undefined);
+  const saved = () => {
+    const found = line();
+    return found?.kind === "files" && found.saved !== undefined;
+  };
+  await until(saved);
   const received = line()!;
   assert.equal(received.kind === "files" && received.saved!.length, count);
   assert.deepEqual(received.by, [{ guest: "g1", name: "Zoë" }]);
@@ -282,6 +286,16 @@ test("files that are on their way when the call ends are remembered as lost", as
   await double.takes("one", { type: "ended", number: "1" });
   assert.deepEqual(lost(), [[false, "theirs.txt", "ended"], [true, "own.txt", "ended"]]);
   assert.equal(double.client.calls.get("one")!.phase, "ended");
+});
+
+test("files that were accepted and have not arrived when the page is loaded again are remembered as lost", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await exchange();
+  assert.deepEqual(lost(), [[false, "theirs.txt", "reloaded"]], "as it is stored while they are on their way");
+  double.client.conversation("one")!.cancelTransfer("f");
+  await settle();
+  assert.deepEqual(lost(), [[false, "theirs.txt", "user"]]);
 });
 
 test("files that are on their way when the call is transferred are remembered as lost", async () => {

@@ -141,6 +141,7 @@ export const de: Catalogue = {
   failedDigest: "Unterwegs beschädigt. Bitten Sie noch einmal darum.",
   failedLimit: "Abgebrochen: Die andere Seite hat etwas anderes gesendet als angekündigt.",
   failedDisk: "Abgebrochen: kein Platz mehr.",
+  failedReloaded: "Abgebrochen: Diese Seite wurde geschlossen oder neu geladen.",
   failedEnded: "Abgebrochen: Der Anruf wurde beendet.",
   notReceived: "Nicht empfangen",
   failedGone: "Abgebrochen: Die andere Seite ist gegangen oder hat ihre Seite neu geladen.",

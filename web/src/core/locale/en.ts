@@ -150,6 +150,7 @@ export const en = {
   failedDigest: "Damaged on the way. Ask for it again.",
   failedLimit: "Stopped: the other side sent something else than it announced.",
   failedDisk: "Stopped: no space left.",
+  failedReloaded: "Stopped: this page was closed, or loaded again.",
   failedEnded: "Stopped: the call ended.",
   notReceived: "Not received",
   failedGone: "Stopped: the other side left, or loaded its page again.",
