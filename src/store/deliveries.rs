@@ -120,7 +120,7 @@ impl Store {
              ORDER BY id DESC LIMIT 1",
         );
         let query = query.bind(call.to_string()).bind(number.to_string()).bind(other.to_string());
-        let row = query.fetch_optional(&self.pool).await?;
+        let row = query.fetch_optional(self.reader()).await?;
         let told = row.and_then(|row| legible(read(&row))).transpose()?;
         Ok(told.and_then(|delivery| match delivery.message.body {
             MessageBody::Peer { peer, .. } => Some(peer),

@@ -60,7 +60,7 @@ fn peer() -> MessageBody {
 }
 
 fn text() -> MessageBody {
-    MessageBody::Message { content: serde_json::Map::new(), guest: None }
+    MessageBody::Message { content: serde_json::Map::new(), guest: None, sender: None }
 }
 
 fn missed() -> MessageBody {
