@@ -77,9 +77,9 @@ pub(super) fn the_tenant_is_announced(kind: Kind) {
         let _pstn = pstn(pbx);
         let expected = match pbx.kind() {
             Kind::Asterisk => {
-                append(pbx, "pjsip.conf", "\n[phones](+)\nset_var=SIDECALL_TENANT=a.example\n");
+                append(pbx, "pjsip.conf", "\n[phones](+)\nset_var=SIDECALL_TENANT=a-b.example\n");
                 let _ = pbx.console("pjsip reload");
-                "a.example".to_owned()
+                "a-b.example".to_owned()
             }
             Kind::FreeSwitch => pbx.console("global_getvar domain_name"),
         };
