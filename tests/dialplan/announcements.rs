@@ -87,10 +87,20 @@ pub(super) fn what_a_caller_can_write_is_never_obeyed(kind: Kind) {
         // Without a remote side each call would wait for the packet trunk first, half a minute on an Asterisk.
         let packet = packet(pbx);
         let agent = AgentDouble::start(pbx, Reply::Packet);
-        let file = std::env::temp_dir().join(format!("sidecall-pwned-{}", std::process::id()));
+        // An Asterisk in a root of its own sees the folder that its own is in as /tmp.
+        let file = std::path::Path::new("/tmp").join(format!("sidecall-pwned-{}", std::process::id()));
+        let beside = pbx.dir().with_file_name(file.file_name().unwrap());
         let system = format!("${{system(touch {})}}", file.display());
         let shell = format!("${{SHELL(touch {})}}", file.display());
+        // Asterisk's ExecIf runs what stands behind a colon, if its condition doesn't hold.
+        let otherwise = format!("%3ASystem(touch%20{}", file.display());
         let mut calls = Vec::new();
+        for from in [format!("x){otherwise}"), format!("1000){otherwise}")] {
+            calls.push((Calls::new(&from, NUMBER), pbx.sip()));
+            for via in [PACKET, PSTN] {
+                calls.push((Calls::new(&from, NUMBER).via(via), pbx.trunk_sip()));
+            }
+        }
         for from in [
             "1000,sidecall_called=666",
             "1000%0ACalled%3A%20666",
@@ -100,6 +110,8 @@ pub(super) fn what_a_caller_can_write_is_never_obeyed(kind: Kind) {
             "'1000'",
             "1000)",
             "1000}",
+            // Asterisk ends a function's arguments at a colon behind a parenthesis.
+            "1000)%3A0%2CSide%3A%20x%2CCalled%3A%20666",
             &system.replace(' ', "%20"),
             &shell.replace(' ', "%20"),
         ] {
@@ -109,6 +121,7 @@ pub(super) fn what_a_caller_can_write_is_never_obeyed(kind: Kind) {
             format!("User-to-User: {}", system),
             format!("User-to-User: {}", shell),
             "User-to-User: 61,sidecall_called=666,Called: 666".to_owned(),
+            "User-to-User: 61):0,Called: 666".to_owned(),
         ] {
             for via in [PACKET, PSTN] {
                 calls.push((Calls::new("+13015550199", NUMBER).via(via).header(&header), pbx.trunk_sip()));
@@ -120,6 +133,7 @@ pub(super) fn what_a_caller_can_write_is_never_obeyed(kind: Kind) {
             "+12125550100$%7BEXTEN%7D",
             "+12125550100)",
             "+12125550100%22",
+            "+12125550100)%3A0%2CCalled%3A%20666",
         ] {
             calls.push((Calls::new("1000", to), pbx.sip()));
         }
@@ -127,16 +141,17 @@ pub(super) fn what_a_caller_can_write_is_never_obeyed(kind: Kind) {
         let mut named = Calls::new("1000", NUMBER);
         named.display = format!("\"{system}, Called: 666; {shell}\" ");
         assert_eq!(named.place(pbx.sip()).unwrap().statuses(), [Some(200)]);
+        assert!(!file.exists() && !beside.exists(), "a caller ran a command");
         for seen in agent.announcements() {
             eprintln!("{}: announced {seen:?}", pbx.kind());
             assert_eq!(seen.get("called"), NUMBER);
+            assert!(matches!(seen.get("side"), "originating" | "terminating"), "{seen:?}");
             assert!(seen.get("calling").chars().all(|c| c.is_ascii_digit() || c == '+'), "{seen:?}");
             assert!(!seen.get("received").contains(['$', '{', ',']), "{seen:?}");
         }
         let reached = [&pstn, &packet].map(|end| end.invites().len());
         assert!(reached[1] > 0, "no call took the packet trunk");
         eprintln!("{}: {reached:?} calls reached the PSTN and the packet trunk", pbx.kind());
-        assert!(!file.exists(), "a caller ran a command");
     });
 }
 
