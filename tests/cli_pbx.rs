@@ -191,9 +191,14 @@ fn doctor_knows_main_numbers_and_older_snippets(kind: Kind) {
     };
     let file = pbx.dir().join(file);
     let older = std::fs::read_to_string(&file).unwrap().replace(from, "[another]");
-    std::fs::write(file, older).unwrap();
+    std::fs::write(&file, older).unwrap();
     let _ = pbx.console(reload);
     asked().says("warning", "an older copy");
+    if kind == Kind::Asterisk {
+        lab::pbx::conf::replace(&file, ",Answer: 1)", ")").unwrap();
+        let _ = pbx.console(reload);
+        asked().says("warning", "answer in one variable");
+    }
 }
 
 fn doctor_compares_emergency_numbers(kind: Kind) {

@@ -48,6 +48,7 @@ pub fn command(text: &str) {
         Action::ping().with(text, "value"),
         Action::set_variable(Some(text), "V", text),
         Action::set_variable(None, text, "v"),
+        Action::set_fields(text, "V", &[text.to_owned()]),
         Action::command(text),
     ];
     for action in actions.into_iter().flatten() {

@@ -160,6 +160,8 @@ pub enum Release {
         context: String,
         /// Where it waits.
         exten: String,
+        /// Whether the dialplan takes the answer in one variable. That of an earlier version takes several.
+        joined: bool,
     },
 }
 

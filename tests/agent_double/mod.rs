@@ -40,6 +40,10 @@ impl Fields {
 #[derive(Debug)]
 struct Shared {
     reply: Reply,
+    /// Answers as an agent of an earlier version does.
+    earlier: bool,
+    /// The actions that it has sent: Asterisk's, and FreeSWITCH's commands.
+    actions: usize,
     announcements: Vec<Fields>,
     /// The PBX has said that it sends events.
     subscribed: bool,
@@ -66,7 +70,13 @@ impl AgentDouble {
     }
 
     fn subscribe(pbx: &Pbx, reply: Reply) -> AgentDouble {
-        let shared = Arc::new(Mutex::new(Shared { reply, announcements: Vec::new(), subscribed: false }));
+        let shared = Arc::new(Mutex::new(Shared {
+            reply,
+            earlier: false,
+            actions: 0,
+            announcements: Vec::new(),
+            subscribed: false,
+        }));
         let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
         socket.set_nodelay(true).unwrap();
         let kind = pbx.kind();
@@ -102,6 +112,16 @@ impl AgentDouble {
     /// Changes the answer.
     pub(crate) fn reply(&self, reply: Reply) {
         self.shared.lock().unwrap().reply = reply;
+    }
+
+    /// On Asterisk: answers in several variables from now on, as an agent of an earlier version does.
+    pub(crate) fn answers_as_before(&self) {
+        self.shared.lock().unwrap().earlier = true;
+    }
+
+    /// How many actions its answers took so far.
+    pub(crate) fn actions(&self) -> usize {
+        self.shared.lock().unwrap().actions
     }
 
     /// What was announced so far.
@@ -200,6 +220,13 @@ fn note(
     Some(variables)
 }
 
+/// The same in one variable.
+fn joined_answer(variables: &[(&'static str, String)]) -> String {
+    let fields = ["call", "route", "reason", "trunk", "number", "caller", "extension", "uui", "uri"];
+    let value = |field: &str| variables.iter().find(|(name, _)| *name == field).map_or("", |(_, value)| value.as_str());
+    fields.map(value).join("|")
+}
+
 fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>) {
     let mut lines = BufReader::new(socket);
     while let Some(head) = block(&mut lines) {
@@ -217,6 +244,7 @@ fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>)
         let Some(variables) = note(state, &event, |field| format!("sidecall_{field}")) else {
             continue;
         };
+        state.lock().unwrap().actions += 2;
         let uuid = &event["Unique-ID"];
         let set: Vec<String> = variables.iter().map(|(name, value)| format!("sidecall_{name}={value}")).collect();
         let answer = format!("api uuid_setvar_multi {uuid} {}\n\napi uuid_break {uuid} all\n\n", set.join(";"));
@@ -240,6 +268,9 @@ fn asterisk(mut socket: TcpStream, state: &Mutex<Shared>) {
             continue;
         };
         let channel = &event["Channel"];
+        let joined = event.get("Answer").is_some_and(|answer| answer == "1") && !state.lock().unwrap().earlier;
+        let variables = if joined { vec![("answer", joined_answer(&variables))] } else { variables };
+        state.lock().unwrap().actions += variables.len() + 1;
         let mut actions = String::new();
         for (name, value) in variables {
             let name = name.to_uppercase();
@@ -281,7 +312,7 @@ fn asterisk_legs(pbx: &Pbx) -> Vec<Fields> {
     let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
     let login = format!(
         "Action: Login\r\nUsername: {}\r\nSecret: {}\r\nEvents: off\r\n\r\nAction: Status\r\n\
-         Variables: SIDECALL,SIDECALL_CALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED\r\n\r\n",
+         Variables: SIDECALL,SIDECALL_ANSWER,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED\r\n\r\n",
         pbx.event_user().unwrap(),
         pbx.event_secret()
     );
@@ -295,8 +326,12 @@ fn asterisk_legs(pbx: &Pbx) -> Vec<Fields> {
         if let Some((name, value)) =
             line.trim_end().strip_prefix("Variable: SIDECALL").and_then(|text| text.split_once('='))
         {
-            let name = name.trim_start_matches('_').to_lowercase();
-            leg.insert(if name.is_empty() { "mark".to_owned() } else { name }, value.to_owned());
+            let (name, value) = match name.trim_start_matches('_').to_lowercase().as_str() {
+                "" => ("mark".to_owned(), value),
+                "answer" => ("call".to_owned(), value.split('|').next().unwrap_or_default()),
+                name => (name.to_owned(), value),
+            };
+            leg.insert(name, value.to_owned());
         }
         if line.trim().is_empty() && !leg.is_empty() {
             legs.push(Fields(std::mem::take(&mut leg)));

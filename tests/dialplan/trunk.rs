@@ -78,6 +78,30 @@ pub(super) fn a_call_whose_trunk_fails_falls_back_to_the_pstn(kind: Kind) {
     });
 }
 
+/// It answers in several variables, and may do so beside a snippet of this version while somebody upgrades.
+#[test]
+fn asterisk_takes_the_answer_of_an_agent_of_an_earlier_version() {
+    on_one_that_waits(Kind::Asterisk, |pbx| {
+        let packet = packet(pbx);
+        let pstn = pstn(pbx);
+        let agent = AgentDouble::start(pbx, Reply::Packet);
+        agent.answers_as_before();
+        assert_eq!(call(pbx).statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!(packet.invites()[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
+        agent.reply(Reply::PacketBetween("+12125551000", "+13015550100"));
+        assert_eq!(call(pbx).statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!((packet.invites()[1].calling(), packet.invites()[1].called()), ("+12125551000", "+13015550100"));
+        agent.reply(Reply::Route("pstn"));
+        assert_eq!(call(pbx).statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!((packet.invites().len(), pstn.invites().len()), (2, 1));
+        // The next answer is one variable again, and nothing of the others counts any more.
+        drop(agent);
+        let _agent = AgentDouble::start(pbx, Reply::Packet);
+        assert_eq!(call(pbx).statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!((packet.invites().len(), pstn.invites().len()), (3, 1));
+    });
+}
+
 /// As the example trunk has it, the PBX asks it for a sign of life. Without that the call would wait for SIP's timer B.
 pub(super) fn a_call_whose_trunk_is_gone_falls_back_to_the_pstn(kind: Kind) {
     on_one_that_waits(kind, |pbx| {

@@ -36,6 +36,22 @@ const HEARTBEAT: &str = "SIDECALL_AGENT_SEEN";
 /// The label behind the wait.
 const GO: &str = "sidecall-go";
 
+/// The channel variable that holds a whole answer.
+const ANSWER: &str = "SIDECALL_ANSWER";
+
+/// Its fields in order, by the names of the variables that they stand for. `sidecall.conf` takes them apart by number.
+const ANSWER_FIELDS: [&str; 9] = [
+    "sidecall_call",
+    "sidecall_route",
+    "sidecall_reason",
+    "sidecall_trunk",
+    "sidecall_number",
+    "sidecall_caller",
+    "sidecall_extension",
+    "sidecall_uui",
+    "sidecall_uri",
+];
+
 impl AsteriskCommands {
     /// `options` are those that the connection for messages is made with.
     pub(super) fn new(
@@ -60,11 +76,16 @@ impl AsteriskCommands {
     /// Sets variables and ends the wait, in one write. `Redirect` goes to the label right behind the wait, in the same
     /// extension, so nothing on the stack changes. Asterisk's variables are FreeSWITCH's in capitals.
     async fn release(&self, release: &Release, variables: Vec<(&str, String)>) -> Result<(), PbxError> {
-        let Release::Redirect { channel, context, exten } = release else {
+        let Release::Redirect { channel, context, exten, joined } = release else {
             return Err(PbxError::unexpected("Redirect", "not an Asterisk channel"));
         };
-        let variables = variables.into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
-        let set = Action::set_variables(channel, &variables.collect::<Vec<_>>())?;
+        let set = match joined {
+            true => Action::set_fields(channel, ANSWER, &answer_fields(&variables))?,
+            false => {
+                let variables = variables.into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
+                Action::set_variables(channel, &variables.collect::<Vec<_>>())?
+            }
+        };
         let redirect = Action::redirect(channel, context, exten, GO)?;
         for reply in self.answers.pipeline([set, redirect]).await? {
             reply.accepted()?;
@@ -136,5 +157,45 @@ impl PbxCommands for AsteriskCommands {
             client.send(Action::ping()).await?.accepted()?;
         }
         Ok(())
+    }
+}
+
+/// The values of [`ANSWER_FIELDS`]; the empty string for a variable that isn't set.
+fn answer_fields(variables: &[(&str, String)]) -> [String; 9] {
+    ANSWER_FIELDS.map(|field| {
+        let value = variables.iter().find(|(name, _)| *name == field).map(|(_, value)| value.clone());
+        value.unwrap_or_default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::routing::route::{Reason, Route};
+    use crate::pbx::DialStrings;
+
+    #[test]
+    fn an_answer_in_one_variable_has_all_that_several_have() {
+        let answer = DialplanAnswer {
+            call: Some("01a20359-3d8c-7322-ae1c-79c8dd9a1abc".parse().unwrap()),
+            route: Route::Packet,
+            trunk: Some("b.example".parse().unwrap()),
+            address: Some("https://[2001:db8::1]/a/T".parse().unwrap()),
+            dial_strings: DialStrings {
+                caller: Some("+12125551001".parse().unwrap()),
+                called: Some("+13105556009".parse().unwrap()),
+                extension: Some("1009".to_owned()),
+            },
+            reason: Reason::CalledHasClient,
+        };
+        let variables = answer.variables();
+        assert_eq!(variables.len(), ANSWER_FIELDS.len());
+        let uui = variables.iter().find(|(name, _)| *name == "sidecall_uui").unwrap().1.clone();
+        let call = "01a20359-3d8c-7322-ae1c-79c8dd9a1abc";
+        let numbers = "+13105556009|+12125551001|1009";
+        let expected = format!("{call}|packet|called-has-client|b.example|{numbers}|{uui}|https://[2001:db8::1]/a/T");
+        assert_eq!(answer_fields(&variables).join("|"), expected);
+        let silent = [("sidecall_route", "pstn".to_owned())];
+        assert_eq!(answer_fields(&silent).join("|"), "|pstn|||||||");
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn read(event: &AmiEvent, endpoints: &Endpoints) -> Option<PbxEvent> 
             channel: channel.into_owned(),
             context: context?.into_owned(),
             exten: exten?.into_owned(),
+            joined: false,
         },
     })))
 }
@@ -76,6 +77,7 @@ mod tests {
                 channel: "PJSIP/1000-00000001".to_owned(),
                 context: "from-internal".to_owned(),
                 exten: "*7433012345".to_owned(),
+                joined: false,
             },
         };
         assert_eq!(read_text(DIALLED), Some(PbxEvent::EnrolmentDialled(Box::new(expected))));

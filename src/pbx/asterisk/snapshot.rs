@@ -10,8 +10,8 @@ use crate::pbx::topology::{ChannelKind, Member, Topology};
 use crate::pbx::{CallTags, LiveLeg, PbxError, Snapshot};
 
 /// What is asked for with each channel.
-const VARIABLES: &str = "SIDECALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_WITHHELD,SIDECALL_CALLED,SIDECALL_CALL,\
-    SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
+const VARIABLES: &str = "SIDECALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_WITHHELD,SIDECALL_CALLED,SIDECALL_ANSWER,\
+    SIDECALL_CALL,SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
 
 /// Two lists, whole or an error: a failed snapshot is not an empty one.
 pub(super) async fn take(client: &AmiClient, endpoints: &Endpoints) -> Result<Snapshot, PbxError> {
@@ -59,6 +59,10 @@ fn tags(entry: &AmiEvent) -> Option<CallTags> {
     let yes = |name| said(name).as_deref() == Some("yes");
     // It has none while an attendant has the call.
     let called = said("SIDECALL_CALLED").or_else(|| said("SIDECALL").map(|_| String::new()))?;
+    // The first field of an answer; or a variable, with an agent or a snippet of an earlier version.
+    let answer = said("SIDECALL_ANSWER");
+    let call = answer.as_deref().and_then(|answer| answer.split('|').next()).map(str::to_owned);
+    let call = call.or_else(|| said("SIDECALL_CALL"));
     Some(CallTags {
         side: side(&said("SIDECALL_SIDE")?)?,
         calling: raw_number(&said("SIDECALL_CALLING").unwrap_or_default()),
@@ -67,7 +71,7 @@ fn tags(entry: &AmiEvent) -> Option<CallTags> {
         received: said("SIDECALL_RECEIVED"),
         tenant: said("SIDECALL_TENANT").and_then(|name| tenant(&name)),
         refused: yes("SIDECALL_REFUSED"),
-        call: said("SIDECALL_CALL").and_then(|c| c.parse().ok()),
+        call: call.and_then(|call| call.parse().ok()),
     })
 }
 
@@ -92,5 +96,24 @@ mod tests {
         assert_eq!(all_tags, [None, tags("1000", "1001"), tags("", ""), tags("1000", "")]);
         assert_eq!(legs[1].device, Device::named("1000"));
         assert_eq!((&legs[0].by, &legs[0].hears[..]), (&Some(legs[1].leg.clone()), &[legs[1].leg.clone()][..]));
+    }
+    #[test]
+    fn the_calls_id_is_in_the_answer_or_beside_it() {
+        let (new, old) = ("01a20359-3d8c-7322-ae1c-79c8dd9a1abc", "01a20359-3d8c-7322-ae1c-79c8dd9a1abd");
+        let call = |more: &str| {
+            let text = format!(
+                "Event: Status\nChannel: PJSIP/1000-00000001\nUniqueid: 1.1\nVariable: SIDECALL_SIDE=originating\n\
+                 Variable: SIDECALL_CALLED=1001\n{more}"
+            );
+            let entry = AmiEvent::new(text.replace('\n', "\r\n").into());
+            read(&[entry], &[], &Endpoints::default()).legs[0].tags.clone().unwrap().call.map(|call| call.to_string())
+        };
+        let answer = format!("Variable: SIDECALL_ANSWER={new}|packet|called-has-client||||||\n");
+        let beside = format!("Variable: SIDECALL_CALL={old}\n");
+        assert_eq!(call(&answer).as_deref(), Some(new));
+        assert_eq!(call(&beside).as_deref(), Some(old));
+        assert_eq!(call(&format!("{beside}{answer}")).as_deref(), Some(new));
+        assert_eq!(call("Variable: SIDECALL_ANSWER=|pstn|late||||||\n"), None);
+        assert_eq!(call("Variable: SIDECALL_ANSWER=(null)\nVariable: SIDECALL_CALL=(null)\n"), None);
     }
 }

@@ -305,7 +305,12 @@ fn announced(event: &AmiEvent) -> Option<PbxEvent> {
         agent: text("Agent")?,
         hold: hold(&text("Hold")?)?,
         sent: text("Sent").and_then(|s| micros(&s)),
-        release: Release::Redirect { channel: text("Channel")?, context: text("Context")?, exten: text("Exten")? },
+        release: Release::Redirect {
+            channel: text("Channel")?,
+            context: text("Context")?,
+            exten: text("Exten")?,
+            joined: text("Answer").as_deref() == Some("1"),
+        },
     })))
 }
 

@@ -52,6 +52,7 @@ fn a_call_that_our_snippet_announced() {
         channel: "PJSIP/phones-00000000".to_owned(),
         context: "sidecall".to_owned(),
         exten: "s".to_owned(),
+        joined: false,
     };
     assert_eq!(announced.release, release);
     assert_eq!(announced.tags, CallTags::originating("1000", "+12125550100"));
@@ -121,8 +122,19 @@ fn an_announcement() {
     assert_eq!(announced.sent, Some(1_795_345_005_160_012));
     assert_eq!(announced.tags.side, Side::Terminating);
     assert_eq!(announced.tags.received.as_deref(), Some("04aa"));
-    let Release::Redirect { channel, context, exten } = &announced.release else { panic!() };
+    let Release::Redirect { channel, context, exten, joined } = &announced.release else { panic!() };
     assert_eq!((channel.as_str(), context.as_str(), exten.as_str()), ("PJSIP/101-00000001", "sidecall", "s"));
+    assert!(!joined, "a snippet of an earlier version");
+}
+
+#[test]
+fn a_snippet_says_that_it_takes_the_answer_in_one_variable() {
+    for (said, expected) in [("Answer: 1\n", true), ("Answer: 2\n", false), ("Answer: \n", false)] {
+        let event = event(&format!("{SETUP}{said}"));
+        let [PbxEvent::Announced(announced)] = &AsteriskTranslator::default().read(&event)[..] else { panic!() };
+        let Release::Redirect { joined, .. } = &announced.release else { panic!() };
+        assert_eq!(*joined, expected, "{said}");
+    }
 }
 
 #[test]
