@@ -183,7 +183,7 @@ fn answer(reply: Reply) -> Option<Vec<(&'static str, String)>> {
 }
 
 /// One block of `Name: value` lines.
-fn block(lines: &mut impl BufRead) -> Option<BTreeMap<String, String>> {
+pub(crate) fn block(lines: &mut impl BufRead) -> Option<BTreeMap<String, String>> {
     let mut fields = BTreeMap::new();
     loop {
         let mut line = String::new();

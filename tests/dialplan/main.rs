@@ -6,11 +6,13 @@
 #[path = "../agent_double/mod.rs"]
 mod agent_double;
 mod announcements;
+mod cost;
 mod enrolment;
 mod hold;
 mod trunk;
 
 use announcements::*;
+use cost::*;
 use enrolment::*;
 use hold::*;
 use lab::{CallReport, Calls, Habit, Kind, Pbx, PbxConfig, Phone};
@@ -76,4 +78,5 @@ lab::on_both_pbxs! {
     a_code_is_refused_after_the_hold_or_without_an_agent,
     a_phone_that_is_sent_to_a_code_enrols_nobody,
     a_trunk_or_a_phone_without_a_password_enrols_nobody,
+    a_call_costs_what_the_table_says,
 }
