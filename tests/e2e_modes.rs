@@ -31,6 +31,19 @@ fn freeswitch_direct_goes_on_at_once_when_the_agent_is_killed() {
     assert!(shortest < Duration::from_millis(500), "calls wait for nobody: {shortest:?}");
 }
 
+/// Each event wakes each session. A list of channels has one of its own while it lasts.
+#[test]
+fn asterisk_serves_the_agent_by_one_manager_session() {
+    let Some(mut site) = site(Kind::Asterisk, PbxConfig::default(), &SidecallConfig::default()) else { return };
+    let shown = || site.pbx.console("manager show connected");
+    let sessions = || shown().lines().filter(|line| line.trim_start().starts_with("sidecall")).count();
+    assert!(wait_until(Duration::from_secs(12), || sessions() == 1), "{}", shown());
+    let (calls, to) = site.calls(&CALL_SCENARIOS[0]);
+    assert_eq!(calls.times(5, 10).place(to).unwrap().answered(), 5);
+    let log = site.sidecall().log();
+    assert_eq!(log.lines().filter(|line| line.contains("call decided")).count(), 5, "{log}");
+}
+
 /// The one that attached last decides, and the other one stands by until that says goodbye.
 fn only_one_of_two_agents_answers(kind: Kind) {
     let Some(mut site) = site(kind, PbxConfig::default(), &SidecallConfig::default()) else { return };

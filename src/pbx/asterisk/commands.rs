@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use crate::ami::{Action, AmiClient, AmiOptions};
 use crate::contract::SipMessage;
 use crate::core::base::name::LegId;
-use crate::core::numbering::endpoint_names::Endpoints;
 use crate::pbx::event::enrolled_variable;
 use crate::pbx::{Announcement, DialplanAnswer, EnrolmentCall, PbxCommands, PbxError, Release, Snapshot};
 
@@ -15,16 +14,13 @@ use super::sip_messages::AsteriskMessages;
 use super::translator::micros;
 use super::{AsteriskEndpoint, snapshot};
 
-/// The connection for answers, the one for questions, the sending side of the event connection, and what sends
-/// messages.
+/// The sending side of the event connection, what lists are asked for with, and what sends messages.
 #[derive(Debug)]
 pub(super) struct AsteriskCommands {
-    /// For answers alone: one that is written in time must not wait there behind a list of channels.
-    answers: AmiClient,
     client: AmiClient,
-    listener: AmiClient,
+    endpoint: AsteriskEndpoint,
+    options: AmiOptions,
     messages: AsteriskMessages,
-    endpoints: Endpoints,
 }
 
 /// The global variable that names the agent in charge.
@@ -53,14 +49,10 @@ const ANSWER_FIELDS: [&str; 9] = [
 ];
 
 impl AsteriskCommands {
-    /// `options` are those that the connection for messages is made with.
-    pub(super) fn new(
-        [answers, client, listener]: [AmiClient; 3],
-        endpoint: &AsteriskEndpoint,
-        options: AmiOptions,
-    ) -> AsteriskCommands {
-        let (messages, endpoints) = (AsteriskMessages::new(endpoint.clone(), options), endpoint.endpoints.clone());
-        AsteriskCommands { answers, client, listener, messages, endpoints }
+    /// `options` are those that connections for lists and messages are made with.
+    pub(super) fn new(client: AmiClient, endpoint: &AsteriskEndpoint, options: AmiOptions) -> AsteriskCommands {
+        let messages = AsteriskMessages::new(endpoint.clone(), options.clone());
+        AsteriskCommands { client, endpoint: endpoint.clone(), options, messages }
     }
 
     pub(super) async fn global(&self, name: &str) -> Result<Option<String>, PbxError> {
@@ -87,7 +79,7 @@ impl AsteriskCommands {
             }
         };
         let redirect = Action::redirect(channel, context, exten, GO)?;
-        for reply in self.answers.pipeline([set, redirect]).await? {
+        for reply in self.client.pipeline([set, redirect]).await? {
             reply.accepted()?;
         }
         Ok(())
@@ -132,8 +124,18 @@ impl PbxCommands for AsteriskCommands {
         self.release(&held.release, vec![(name, value.to_owned())]).await
     }
 
+    /// Over a connection of its own, which ends with it: Asterisk writes a list before it reads the next action, and an
+    /// answer must not wait for that.
     async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, PbxError> {
-        snapshot::take(&self.client, &self.endpoints).await
+        let listed = async {
+            let lists = super::open(&self.endpoint, self.options.clone(), "lists").await?;
+            snapshot::take(&lists, &self.endpoint.endpoints).await
+        };
+        // That this connection ends says nothing about the link, which may still serve calls.
+        listed.await.map_err(|error| match error.is_disconnect() {
+            true => PbxError::unsent(format_args!("the connection for lists: {error}")),
+            false => error,
+        })
     }
 
     /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one.
@@ -146,16 +148,11 @@ impl PbxCommands for AsteriskCommands {
     }
 
     async fn closed(&self) {
-        tokio::select! {
-            () = self.answers.closed() => {}
-            () = self.client.closed() => {}
-        }
+        self.client.closed().await;
     }
 
     async fn ping(&self) -> Result<(), PbxError> {
-        for client in [&self.answers, &self.client, &self.listener] {
-            client.send(Action::ping()).await?.accepted()?;
-        }
+        self.client.send(Action::ping()).await?.accepted()?;
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{AsteriskCommands, AsteriskEndpoint, spawn};
-use crate::ami::{self, Action, AmiClient};
+use super::{AsteriskCommands, AsteriskEndpoint};
+use crate::ami::{Action, AmiClient};
 use crate::core::base::name::TrunkName;
 use crate::pbx::{Dialplan, Inspection, Messaging, PbxCommands, PbxError, Settings, Trunk};
 
@@ -48,9 +48,8 @@ fn targets(arguments: &str) -> impl Iterator<Item = &str> {
 impl AsteriskInspection {
     pub(super) async fn connect(endpoint: &AsteriskEndpoint) -> Result<AsteriskInspection, PbxError> {
         let options = endpoint.options()?;
-        let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
-        spawn(connection, "questions");
-        let commands = AsteriskCommands::new([(); 3].map(|()| client.clone()), endpoint, options);
+        let client = super::open(endpoint, options.clone(), "questions").await?;
+        let commands = AsteriskCommands::new(client.clone(), endpoint, options);
         Ok(AsteriskInspection { commands, client })
     }
 }

@@ -94,15 +94,12 @@ impl Pbx for AsteriskEndpoint {
         self.options().map(drop)
     }
 
-    /// Three times: an answer never queues behind a list of channels, nor either behind events.
+    /// Once: each event wakes the thread of each manager session. What takes long, a list of channels or a message, has
+    /// a session of its own while it lasts, so an answer waits for at most the events that Asterisk has yet to write.
     async fn connect(&self) -> Result<PbxLink, PbxError> {
         let options = self.options()?;
-        let (answers, _, connection) = ami::connect(&self.address, &self.auth, options.clone()).await?;
-        spawn(connection, "answers");
-        let (questions, _, connection) = ami::connect(&self.address, &self.auth, options.clone()).await?;
-        spawn(connection, "questions");
-        let (listener, events) = listen(self, options.clone(), false).await?;
-        let commands = Arc::new(AsteriskCommands::new([answers, questions, listener], self, options));
+        let (client, events) = listen(self, options.clone(), false).await?;
+        let commands = Arc::new(AsteriskCommands::new(client, self, options));
         Ok(PbxLink {
             commands,
             events: Box::new(EventReader::new(events, AsteriskTranslator::new(self.endpoints.clone()))),
@@ -131,9 +128,16 @@ async fn listen(
 ) -> Result<(AmiClient, AmiEvents), PbxError> {
     let event_mask = if all { "on" } else { EVENT_MASK }.to_owned();
     let options = AmiOptions { event_mask, ..options };
-    let (listener, events, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
+    let (client, events, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
-    Ok((listener, events))
+    Ok((client, events))
+}
+
+/// One connection that gets no events.
+async fn open(endpoint: &AsteriskEndpoint, options: AmiOptions, which: &'static str) -> Result<AmiClient, PbxError> {
+    let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
+    spawn(connection, which);
+    Ok(client)
 }
 
 fn spawn(connection: AmiConnection, which: &'static str) {

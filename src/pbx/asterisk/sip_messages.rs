@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::ami::{self, Action, AmiClient, AmiOptions};
+use crate::ami::{Action, AmiClient, AmiOptions};
 use crate::contract::SipMessage;
 use crate::pbx::lazy_connection::OnDemand;
 use crate::pbx::{MESSAGE_WITHIN, PbxError};
@@ -67,10 +67,7 @@ impl AsteriskMessages {
     }
 
     async fn connect(&self) -> Result<AmiClient, PbxError> {
-        let AsteriskEndpoint { address, auth, .. } = &self.endpoint;
-        let (client, _, connection) = ami::connect(address, auth, self.options.clone()).await?;
-        super::spawn(connection, "messages");
-        Ok(client)
+        super::open(&self.endpoint, self.options.clone(), "messages").await
     }
 }
 
