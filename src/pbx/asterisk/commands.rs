@@ -195,4 +195,14 @@ mod tests {
         let silent = [("sidecall_route", "pstn".to_owned())];
         assert_eq!(answer_fields(&silent).join("|"), "|pstn|||||||");
     }
+    #[test]
+    fn the_snippet_takes_an_answer_apart_as_it_is_put_together() {
+        let snippet = include_str!("../../../dialplan/asterisk/sidecall.conf");
+        let names = ANSWER_FIELDS.map(|field| field.trim_start_matches("sidecall_").to_ascii_uppercase());
+        assert!(snippet.contains(&format!("{ANSWER}={} ", names.join("|"))));
+        // Beside each field stands the variable that it replaces. The reason isn't read, and a trunk is there in any case.
+        for (name, n) in names.iter().zip(1..).filter(|(name, _)| !["REASON", "TRUNK"].contains(&name.as_str())) {
+            assert!(snippet.contains(&format!("${{CUT({ANSWER},|,{n})}}${{SIDECALL_{name}}}")), "{name}");
+        }
+    }
 }
