@@ -1,7 +1,5 @@
 //! Finds fields in what both PBXs send: lines of `Name: value`. Names are case-insensitive.
 
-use std::array;
-
 use memchr::memchr_iter;
 
 /// The lines of `text`, without the `\n` after them. The last one is empty if `text` ends with a `\n`.
@@ -33,23 +31,17 @@ pub(crate) fn find_fields<'l, T, const N: usize>(
     decode: impl Fn(&'l [u8]) -> T,
 ) -> [Option<T>; N] {
     let mut found = [const { None }; N];
-    // Names with their slots; the first `count` are missing. The last of them replaces one that is found.
-    let mut missing: [_; N] = array::from_fn(|slot| (names[slot].as_bytes(), slot));
-    let mut count = N;
+    let mut missing = N;
     for line in lines {
-        let mut at = 0;
-        while at < count {
-            let (name, slot) = missing[at];
-            match value_of(line, name) {
-                Some(value) => {
-                    found[slot] = Some(decode(value));
-                    count -= 1;
-                    missing[at] = missing[count];
-                }
-                None => at += 1,
+        for (name, slot) in names.iter().zip(&mut found) {
+            if slot.is_none()
+                && let Some(value) = value_of(line, name.as_bytes())
+            {
+                *slot = Some(decode(value));
+                missing -= 1;
             }
         }
-        if count == 0 {
+        if missing == 0 {
             break;
         }
     }
