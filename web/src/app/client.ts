@@ -42,16 +42,15 @@ export class Client {
   stream: StreamState = "connecting";
   /** Whether the person sees the page. */
   watching = true;
+  /** Nothing is stored any more: this device may have been removed, and what it knew wiped. */
+  #stopped = false;
 
   constructor(access: Access, storage: Storage, events: ClientEvents) {
     this.#access = access;
     this.#outbox = new Outbox(access);
     this.#storage = storage;
     this.#events = events;
-    this.#binding = new Binding(access, {
-      message: (message) => this.#take(message),
-      state: (state) => this.#streamState(state),
-    });
+    this.#binding = new Binding(access, { message: (message) => this.#take(message), state: (state) => this.#streamState(state) });
     this.texts = new Texts({
       call: (id) => this.calls.get(id),
       step: (event) => this.#step(event),
@@ -66,6 +65,7 @@ export class Client {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#binding.stop();
     this.#ready.forEach((conversation) => conversation.close());
   }
@@ -188,7 +188,7 @@ export class Client {
       }
     }
     const after = this.calls.get(message.call);
-    if (after !== undefined) await this.#storage.saveCall(after);
+    if (after !== undefined && !this.#stopped) await this.#storage.saveCall(after);
   }
 
   #signal(call: Call, message: SentBy & { readonly id: string }, signal: Signal): void {
@@ -282,7 +282,7 @@ export class Client {
     const id = event.type === "node" ? event.message.call : event.call;
     const call = this.calls.get(id);
     if (call !== undefined && call !== before.get(id)) {
-      if (event.type !== "node" && event.type !== "typing") void this.#storage.saveCall(call);
+      if (event.type !== "node" && event.type !== "typing" && !this.#stopped) void this.#storage.saveCall(call);
       this.#follow(call);
     }
     this.#events.changed();

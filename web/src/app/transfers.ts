@@ -133,11 +133,15 @@ export class Transfers {
     for (const id of this.#all.keys()) this.drop(id);
   }
 
-  /** The call is over: stops what is not done, and reports all that has failed. */
+  /** The call is over: stops what is not done, and reports all that has failed. What only the disk lacks is reported later. */
   end(): void {
-    const unfinished = this.view().filter(({ state }) => state !== "done");
+    const complete = (id: string) => {
+      const work = this.#all.get(id)?.work;
+      return work?.state === "done" || (work instanceof Download && work.complete);
+    };
+    const unfinished = this.view().filter(({ id }) => !complete(id));
     this.dropAll();
-    this.#all.clear();
+    for (const { id } of unfinished) this.#all.delete(id);
     for (const transfer of unfinished) {
       this.#events.outcome(transfer.id, transfer, typeof transfer.state === "string" ? "ended" : transfer.state.failed);
     }

@@ -88,9 +88,9 @@ export function step(calls: Calls, event: CallEvent): Calls {
   switch (event.type) {
     case "line": {
       const known = call.lines.find((line) => line.id === event.line.id);
-      // Files count as lost until they have arrived.
-      if (known !== undefined && !(known.kind === "files" && known.failed !== undefined)) return calls;
-      const lines = [...call.lines.filter((line) => line !== known), event.line.own ? event.line : { by: people(call).map(personOf), ...event.line }].slice(-LINES_MAX);
+      if (known !== undefined && !replaces(event.line, known)) return calls;
+      const line = event.line.own ? event.line : { by: known?.by ?? people(call).map(personOf), ...event.line };
+      const lines = [...call.lines.filter((other) => other !== known), line].slice(-LINES_MAX);
       const unread = event.shown || event.line.own ? call.unread : call.unread + 1;
       return put(calls, { ...without(call, "typing"), lines, unread });
     }
@@ -110,6 +110,11 @@ export function step(calls: Calls, event: CallEvent): Calls {
     case "over":
       return isOver(call) ? calls : put(calls, over(call, event.now));
   }
+}
+
+/** Files count as lost until they have arrived. Nothing else is ever replaced: the other side chooses the ids of what it sends. */
+function replaces(line: Line, known: Line): boolean {
+  return known.kind === "files" && known.failed !== undefined && line.kind === "files" && line.own === known.own;
 }
 
 function onNode(calls: Calls, message: NodeMessage, now: number): Calls {

@@ -28,6 +28,11 @@ export class Download {
     return this.#receiver.state === "done" ? this.#settled : this.#receiver.state;
   }
 
+  /** All is here and verified, though the disk may not have all of it yet. */
+  get complete(): boolean {
+    return this.#receiver.state === "done";
+  }
+
   get paused(): boolean {
     return this.#receiver.paused;
   }

@@ -18,6 +18,8 @@ export class ClientDouble {
   /** Addresses that are no longer there. */
   readonly gone = new Set<string>();
   readonly notices: string[] = [];
+  /** Calls that were stored, each time. */
+  readonly stored: string[] = [];
   /** How often the device was bound, and what the node says to it. */
   bound = 0;
   bind: () => Promise<string> = async () => "c1";
@@ -40,7 +42,7 @@ export class ClientDouble {
       calls: async () => calls,
       sessions: async () => sessions,
       identity: () => this.identity(),
-      saveCall: nothing,
+      saveCall: async (call: Call) => void this.stored.push(call.id),
       saveSession: nothing,
       saveIdentity: nothing,
       forgetCall: nothing,

@@ -211,6 +211,17 @@ test("files count as lost until they have arrived, and stay where they have arri
   assert.deepEqual(only(calls).lines.map((found) => [found.id, found.kind === "files" && found.saved]), [["m", false], ["f", saved]]);
 });
 
+test("files that are lost keep their author, and nothing but their arrival replaces them", () => {
+  const line = { id: "f", at: 0, own: false, kind: "files", name: "a.txt", count: 1, bytes: 4, failed: "reloaded" } as const;
+  const by = [{ number: "2", name: "Carol" }];
+  let calls = node(EMPTY, peer("1"));
+  const text = { id: "f", at: 1, own: false, kind: "text", text: "hi" } as const;
+  for (const next of [{ ...line, by }, text, { ...line, own: true }, { ...line, failed: "ended" as const }]) {
+    calls = step(calls, { type: "line", call: "c", line: next, shown: true });
+  }
+  assert.deepEqual(only(calls).lines, [{ ...line, failed: "ended", by }]);
+});
+
 test("a peer cannot mark what it has sent itself, and a flood does not fill the memory", () => {
   let calls = node(EMPTY, peer("1"));
   for (let n = 0; n < 2100; n += 1) {

@@ -288,6 +288,33 @@ test("files that are on their way when the call ends are remembered as lost", as
   assert.equal(double.client.calls.get("one")!.phase, "ended");
 });
 
+test("a client that has stopped stores nothing any more, whatever is still under way", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await exchange();
+  const stored = double.stored.length;
+  double.client.stop();
+  await settle();
+  assert.deepEqual(double.client.conversation("one")!.transfers.view().map(({ state }) => state), [{ failed: "gone" }, { failed: "gone" }]);
+  assert.ok(stored > 0);
+  assert.equal(double.stored.length, stored);
+});
+
+test("files that are here when the call ends arrive, though the disk is slow", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await exchange();
+  const conversation = double.client.conversation("one")!;
+  const channel = { label: "files:f", protocol: "sidecall-files", readyState: "open", send: () => undefined, close: () => undefined } as unknown as RTCDataChannel;
+  conversation.transfers.take(conversation.sessions[0]!, channel);
+  channel.onmessage!({ data: JSON.stringify({ file: 0, path: "theirs.txt", size: 4 }) } as MessageEvent);
+  channel.onmessage!({ data: new TextEncoder().encode("text").buffer } as MessageEvent);
+  channel.onmessage!({ data: JSON.stringify({ end: 0, sha256: createHash("sha256").update("text").digest("hex") }) } as MessageEvent);
+  await double.takes("one", { type: "ended", number: "1" });
+  await until(() => lost().every(([own, , failed]) => own === true || failed === undefined));
+  assert.deepEqual(lost(), [[true, "own.txt", "ended"], [false, "theirs.txt", undefined]]);
+});
+
 test("files that were accepted and have not arrived when the page is loaded again are remembered as lost", async () => {
   await double.start();
   await double.meets("one", "1");
