@@ -9,6 +9,7 @@ mod announcements;
 mod cost;
 mod enrolment;
 mod hold;
+mod hostile;
 mod trunk;
 
 use announcements::*;
