@@ -142,7 +142,12 @@ fn read_dialplan(xml: &str) -> Dialplan {
             ("extension", Some("sidecall-leg")) => legs.push(context.to_owned()),
             ("extension", Some("announce")) if context == "sidecall" => dialplan.announces = true,
             ("condition", _) if context == "sidecall" => {
-                binds_numbers |= tag.attribute("field").is_some_and(|field| field.contains("${sidecall_place}"));
+                let binding = "/${md5(${sidecall_called})}/${sidecall_place}/";
+                binds_numbers |= tag.attribute("field").is_some_and(|field| field.contains(binding));
+            }
+            // Of an older out.xml, or a copy of it: a number that somebody dials can run a command there.
+            ("action", _) if tag.attribute("data") == Some("sidecall_place=${destination_number}") => {
+                dialplan.missing.push("sidecall/out.xml");
             }
             // Of out.xml. Older copies had it behind the announcement.
             ("action", _) if tag.attribute("data") == Some("route XML sidecall") => match extension {
@@ -156,6 +161,7 @@ fn read_dialplan(xml: &str) -> Dialplan {
     // attendant.xml includes terminating.xml.
     dialplan.terminating.retain(|context| !dialplan.attendants.contains(context));
     dialplan.outgoing.dedup();
+    dialplan.missing.dedup();
     if dialplan.announces && !binds_numbers {
         dialplan.missing.push("sidecall.xml");
     }
@@ -221,12 +227,17 @@ mod tests {
         assert!(!read_dialplan(&without).announces);
         let whole = r#"<context name="public"><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
             <context name="ivr"><extension name="sidecall-attendant"/><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
-            <context name="sidecall"><extension name="announce"/><extension name="route"><condition field="${sidecall_route}/${sidecall_place}" expression="x"/></extension></context>
+            <context name="sidecall"><extension name="announce"/><extension name="route"><condition field="${sidecall_route}/${md5(${sidecall_called})}/${sidecall_place}/${sidecall_call}" expression="x"/></extension></context>
             <context name="out"><extension name="any"><condition><action application="execute_extension" data="route XML sidecall"/></condition></extension></context>"#;
         let dialplan = read_dialplan(whole);
         assert_eq!(dialplan.outgoing, ["out"]);
         assert_eq!((dialplan.terminating, dialplan.attendants), (vec!["public".to_owned()], vec!["ivr".to_owned()]));
         assert_eq!(dialplan.missing, Vec::<&str>::new());
+        let runs = "<action application=\"set\" data=\"sidecall_place=${destination_number}\"/>";
+        let older = whole.replace("<action ", &format!("{runs}{runs}<action "));
+        assert_eq!(read_dialplan(&older).missing, ["sidecall/out.xml"]);
+        let older = whole.replace("${md5(${sidecall_called})}", "${sidecall_called}");
+        assert_eq!(read_dialplan(&older).missing, ["sidecall.xml"]);
         let older = whole.replace("<extension name=\"any\">", "<extension name=\"sidecall-originating\">");
         assert_eq!(read_dialplan(&older).missing[0], "sidecall/originating.xml");
         assert_eq!(read_dialplan(&older).outgoing, Vec::<String>::new());
