@@ -242,7 +242,7 @@ ast_say_out() {
     say "FreePBX 17: add to $conf/extensions_custom.conf"
     say "  [macro-dialout-trunk-predial-hook]"
     # shellcheck disable=SC2016 # Asterisk's dollars
-    say '  exten => s,1,Gosub(sidecall-out,s,1(${TRUNK_RING_TIMER},${DIAL_TRUNK_OPTIONS},${STACK_PEEK(2,e,1)}))'
+    say '  exten => s,1,Gosub(sidecall-out,s,1(${TRUNK_RING_TIMER},${DIAL_TRUNK_OPTIONS},${FILTER(+0-9,${STACK_PEEK(2,e,1)})}))'
     say "   same => n,Return()"
     say "   same => n,StackPop()"
     # shellcheck disable=SC2016
@@ -252,8 +252,9 @@ ast_say_out() {
   say "directly in front of each Dial that calls out, with that Dial's own timeout and options:"
   say "   same => n,Gosub(sidecall-out,s,1(60,tT))"
   # shellcheck disable=SC2016 # Asterisk's dollars
-  say '   same => n,Dial(PJSIP/${EXTEN}@your-trunk,60,tT)'
+  say '   same => n,Dial(PJSIP/${FILTER(+0-9,${EXTEN})}@your-trunk,60,tT)'
   say "Without that line no call takes the packet trunk. Whatever your dialplan checks before the Dial comes first."
+  say "A . in a pattern matches any text, also & and , and @: filter what you dial, or a caller writes into your Dial."
 }
 
 # ast_say_contexts KIND CONTEXT...: what the endpoints' contexts have to be.
@@ -294,7 +295,7 @@ ast_say_in() {
     say "  [from-internal-custom]"
     say "  exten => _[+0-9]X.,1,Gosub(sidecall-originating,s,1)"
     # shellcheck disable=SC2016 # Asterisk's dollars
-    say '   same => n,Goto(from-internal-additional,${FILTER(0-9A-Za-z+*#._-,${EXTEN})},1)'
+    say '   same => n,Goto(from-internal-additional,${FILTER(-+*#._0-9A-Za-z,${EXTEN})},1)'
     say "  include => sidecall-enrol"
     say "and give your trunks the context sidecall-trunks (run this again with --trunks from-pstn)."
     return 0
@@ -303,6 +304,7 @@ ast_say_in() {
   say "have today), or make this the first line of the extensions where calls come in:"
   say "  phones:  exten => _[+0-9]X.,1,Gosub(sidecall-originating,s,1)"
   say "  trunks:  exten => _[+0-9]X.,1,Gosub(sidecall-terminating,s,1)"
+  say "A . in a pattern matches any text, also & and , and @: filter what you dial behind it, as Dial(PJSIP/\${FILTER(+0-9,\${EXTEN})})."
   say "and put this into your phones' context, so that phones can enrol browsers by dialling:"
   say "  include => sidecall-enrol"
 }

@@ -1,6 +1,6 @@
 //! What a caller can write into a line of the dialplan: nothing that is obeyed.
 
-use lab::{Calls, Kind};
+use lab::{Calls, Habit, Kind, PSTN, Phone};
 
 use crate::{on_one, pstn};
 
@@ -22,5 +22,29 @@ fn freeswitch_runs_nothing_of_a_dialled_number_in_front_of_a_bridge() {
         assert_eq!(Calls::new("1000", &dialled).place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         assert_eq!(pstn.invites().len(), 1, "the route was not taken");
         assert!(!file.exists(), "a caller ran a command: {}", pbx.log());
+    });
+}
+
+/// The documented lines, in a context whose pattern takes any text behind two digits.
+#[test]
+fn asterisk_lets_no_caller_write_into_the_documented_dial() {
+    on_one(Kind::Asterisk, |pbx| {
+        let documentation = lab::pbx::conf::project_file("docs/INSTALL.md").unwrap();
+        let dial =
+            documentation.lines().find(|line| line.contains("Dial(") && line.contains("@your-trunk,60")).unwrap();
+        let file = pbx.dir().join("etc/extensions.conf");
+        let more = format!(
+            "\n[from-trunk](+)\nexten => _[+0-9]X.,1,Gosub(sidecall-terminating,s,1)\n{}\n",
+            dial.replace("your-trunk", "pstn")
+        );
+        lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
+        let _ = pbx.console("dialplan reload");
+        let phone = Phone::register_plain(pbx.sip(), "1001", &Habit::after(20_000)).unwrap();
+        let pstn = pstn(pbx);
+        let calls = Calls::new("+13015550199", "1001%26PJSIP%2F900123456789%40pstn%2C60").via(PSTN);
+        assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+        let called: Vec<_> = pstn.invites().iter().map(|invite| invite.called().to_owned()).collect();
+        assert_eq!(called, ["100190012345678960"], "a caller wrote into the Dial");
+        assert_eq!(phone.invites().len(), 0, "a caller wrote into the Dial");
     });
 }

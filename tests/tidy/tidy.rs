@@ -5,6 +5,7 @@
 use std::fs;
 
 mod alerts;
+mod dialplans;
 mod documents;
 mod files;
 mod findings;
@@ -52,6 +53,11 @@ fn nothing_breaks_a_rule() {
 #[test]
 fn the_plan_is_the_one_in_the_documentation() {
     assert_eq!(imports::differences_in_the_documentation(&page("docs/ARCHITECTURE.md")), Vec::<String>::new());
+}
+
+#[test]
+fn the_lines_for_an_asterisk_filter_what_callers_write() {
+    assert_eq!(dialplans::careless(&dialplans::shipped(&sources::root())), Vec::<String>::new());
 }
 
 #[test]
