@@ -13,6 +13,8 @@ export const PROTOCOL = "sidecall-files";
 const LABEL = "files:";
 /** Milliseconds after which a sender that has a connection and opens no channel knows nothing of the transfer any more. */
 const PATIENCE = 15_000;
+/** Milliseconds that a channel stays open after it was refused. */
+const REFUSED = 5_000;
 
 export interface TransferView {
   readonly id: string;
@@ -204,9 +206,13 @@ export class Transfers {
 
 /** Says why a transfer does not go on: it is over here, or this page does not know of it because it has been loaded again. */
 function refuse(channel: RTCDataChannel, reason: Reason): void {
-  channel.onopen = () => {
+  const say = () => {
+    if (channel.onopen === null) return;
+    channel.onopen = null;
     channel.send(writeFrame({ type: "cancel", reason }));
-    channel.close();
+    // A channel that is closed before the other side knows that it is open may lose what was sent on it.
+    setTimeout(() => channel.close(), REFUSED);
   };
-  if (channel.readyState === "open") channel.onopen(new Event("open"));
+  channel.onopen = say;
+  if (channel.readyState === "open") say();
 }
