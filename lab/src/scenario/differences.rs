@@ -3,9 +3,9 @@
 //!
 //! Some calls vary by themselves: threads of a PBX race, and the same call gives now these records and now others.
 //! So a call with sidecall must be, as a whole, one of the runs without: what every phone got and what every PBX wrote
-//! down is compared with one and the same run, the first or one that follows. Every other of these is played while all
-//! cores are busy, since the winner of a race depends on that too. Nothing is left out of the comparison, and no run is
-//! rewritten.
+//! down is compared with one and the same run, the first or one that follows. Two in three of these are played while all
+//! cores are busy or crowded, since the winner of a race depends on that too. Nothing is left out of the comparison, and
+//! no run is rewritten.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,8 @@ use crate::scenario::voice::{Observation, RECORDS};
 
 /// Maximum number of runs of a call without sidecall. An Asterisk gives its rarest variant about once in ten runs.
 const RUNS: usize = 40;
+/// How many threads have work on each core meanwhile, from one run without sidecall to the next.
+const LOADS: [usize; 3] = [1, 0, 4];
 /// Maximum number of runs without sidecall of all calls together, besides the first run of each.
 const RUNS_IN_ALL: usize = 80;
 
@@ -144,9 +146,8 @@ pub fn differences(
     for (n, call) in calls.iter_mut().enumerate() {
         let rows = call.rows(&listed, pbxs);
         while !call.nearest(&rows).1.is_empty() && call.without.len() < RUNS && left > 0 {
-            let mut run = || again(n);
-            let run = if call.without.len() % 2 == 0 { while_all_cores_are_busy(&mut run) } else { run() };
-            call.without.push(run);
+            let load = LOADS[call.without.len() % LOADS.len()];
+            call.without.push(under_load(load, || again(n)));
             left -= 1;
         }
         let (run, places) = call.nearest(&rows);
@@ -158,8 +159,8 @@ pub fn differences(
     found
 }
 
-/// Runs something while every core has work.
-fn while_all_cores_are_busy<T>(run: impl FnOnce() -> T) -> T {
+/// Runs something while so many threads have work on each core.
+fn under_load<T>(threads_per_core: usize, run: impl FnOnce() -> T) -> T {
     struct Stop<'a>(&'a AtomicBool);
     impl Drop for Stop<'_> {
         fn drop(&mut self) {
@@ -169,7 +170,7 @@ fn while_all_cores_are_busy<T>(run: impl FnOnce() -> T) -> T {
     let stopped = AtomicBool::new(false);
     thread::scope(|scope| {
         let _stop = Stop(&stopped);
-        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+        for _ in 0..threads_per_core * thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 while !stopped.load(Ordering::Relaxed) {
                     std::hint::spin_loop();
