@@ -1,5 +1,5 @@
 //! A stand-in for the agent: reads announcements and gives one fixed answer. It is written against
-//! the contract in `docs/ARCHITECTURE.md` alone, so that it can disagree with the real agent.
+//! the contract in `docs/FLOWS.md` alone, so that it can disagree with the real agent.
 
 #![allow(dead_code)] // each test binary uses its own part of it
 

@@ -10,6 +10,7 @@ mod documents;
 mod files;
 mod findings;
 mod imports;
+mod listing;
 mod marks;
 mod mentions;
 mod names;
@@ -53,6 +54,11 @@ fn nothing_breaks_a_rule() {
 #[test]
 fn the_plan_is_the_one_in_the_documentation() {
     assert_eq!(imports::differences_in_the_documentation(&page("docs/ARCHITECTURE.md")), Vec::<String>::new());
+}
+
+#[test]
+fn the_documentation_lists_each_file() {
+    assert_eq!(listing::differences(&page("docs/ARCHITECTURE.md"), &Tree::read()), Vec::<String>::new());
 }
 
 #[test]
