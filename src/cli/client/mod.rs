@@ -7,6 +7,8 @@ mod ending;
 mod file_news;
 mod files;
 pub mod fuzz;
+#[cfg(test)]
+mod node_double;
 mod own_side;
 mod receive;
 mod receive_settings;
