@@ -13,6 +13,7 @@ mod own_side;
 mod receive;
 mod receive_settings;
 mod running_session;
+mod running_sessions;
 mod sender;
 mod show;
 mod show_files;

@@ -1,0 +1,56 @@
+//! Claims of offers: what counts while the node is asked, and what follows from its answer.
+
+use super::*;
+
+#[tokio::test]
+async fn what_another_client_takes_is_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), Some(ROOM + 9));
+    for (n, won) in [Ok(false), Err("no answer".to_owned()), Ok(true)].into_iter().enumerate() {
+        assert!(!unaccepted(&receiving.signal(&call(), None, invite(n))), "{n}");
+        let Signal::Invite(claim) = invite(n).signal else { panic!("it is none") };
+        let address = THEIRS.parse().unwrap();
+        let invitation = FileInvitation { call: call(), from: invite(n).from, address, sender: None, invite: claim };
+        claimed(&mut receiving, invitation, true, won).await;
+    }
+    assert!(unaccepted(&receiving.signal(&call(), None, invite(3))));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_won_while_the_client_ends_is_declined() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    receiving.signal(&call(), None, invite(0));
+    let invitation = receiving.invitations.accept(&call(), &id(0)).unwrap();
+    receiving.end();
+    let outputs = claimed(&mut receiving, invitation, false, Ok(true)).await;
+    assert_eq!(posted(&outputs)[0]["type"], "decline");
+    assert!(outputs.len() == 1 && receiving.is_idle());
+}
+
+#[tokio::test]
+async fn offers_that_are_being_claimed_take_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    for n in 0..=SESSIONS_OF_CALL_MAX {
+        receiving.signal(&call(), None, invite_by(&format!("device-{n:016}"), n));
+        assert_eq!(receiving.accept(Some(n + 1)).is_ok(), n < SESSIONS_OF_CALL_MAX, "{n}");
+    }
+    // Another offer of a device that has one needs no other session.
+    receiving.signal(&call(), None, invite_by(&format!("device-{:016}", 0), 10));
+    receiving.accept(None).unwrap();
+    assert_eq!(receiving.invitations.open().count(), 1, "what can't come is not claimed");
+}
+
+#[tokio::test]
+async fn offers_of_one_device_that_are_being_claimed_take_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    for n in 0..TRANSFERS_MAX - 1 {
+        accept(&mut receiving, n).await;
+    }
+    for (n, fits) in [(TRANSFERS_MAX - 1, true), (TRANSFERS_MAX, false)] {
+        receiving.signal(&call(), None, invite(n));
+        assert_eq!(receiving.accept(None).is_ok(), fits, "{n}");
+    }
+}
