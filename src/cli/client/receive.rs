@@ -215,10 +215,11 @@ impl Receiving {
     pub(super) async fn input(&mut self, input: FileInput) -> Vec<FileOutput> {
         match input {
             FileInput::Claimed { n, invitation, is_unasked, won } => {
-                if is_unasked && won != Ok(true) {
+                let outputs = self.claimed(n, (*invitation).clone(), won).await;
+                if is_unasked && !self.sessions.carry(&invitation.call, &invitation.invite.invitation) {
                     self.refund(&invitation);
                 }
-                self.claimed(n, *invitation, won).await
+                outputs
             }
             FileInput::Session { key, event } => self.session_event(key, event),
         }

@@ -54,3 +54,18 @@ async fn offers_of_one_device_that_are_being_claimed_take_room() {
         assert_eq!(receiving.accept(None).is_ok(), fits, "{n}");
     }
 }
+
+#[tokio::test]
+async fn what_is_declined_after_its_claim_is_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), Some(ROOM + 9));
+    receiving.signal(&call(), None, invite(0));
+    assert_eq!(receiving.calls[&call()].unasked, ROOM + 9);
+    let invitation = receiving.invitations.claiming().next().unwrap().clone();
+    for n in 1..=SESSIONS_OF_CALL_MAX {
+        accept_of(&mut receiving, invite_by(&format!("device-{n:016}"), n), n).await;
+    }
+    let outputs = claimed(&mut receiving, invitation, true, Ok(true)).await;
+    assert_eq!(posted(&outputs)[0]["type"], "decline");
+    assert_eq!(receiving.calls[&call()].unasked, 0);
+}
