@@ -121,7 +121,10 @@ impl Receiving {
     /// Takes what another device says. `sender` is the address of the party whose device it is, if the node has named it.
     pub(super) fn signal(&mut self, call: &CallId, sender: Option<&Address>, said: ReceivedSignal) -> Vec<FileOutput> {
         let ReceivedSignal { from, reply, signal } = said;
-        let Some(side) = self.calls.get(call).filter(|side| side.tag != from) else { return Vec::new() };
+        // What is said after the end begins nothing: nobody would end it.
+        let Some(side) = self.calls.get(call).filter(|side| side.tag != from && !side.is_over) else {
+            return Vec::new();
+        };
         match signal {
             Signal::Invite(invite) => {
                 let address = reply.filter(|reply| side.knows(reply)).unwrap_or_else(|| side.address.clone());

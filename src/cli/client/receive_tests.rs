@@ -278,6 +278,8 @@ async fn nothing_is_kept_of_a_call_that_is_over() {
     let (mut receiving, mut inputs) = receiving(folder.path(), None);
     accept(&mut receiving, 0).await;
     receiving.call_over(&call());
+    // Its session is about to end, and no other one begins.
+    assert!(receiving.signal(&call(), None, invite(1)).is_empty());
     let mut outputs = Vec::new();
     while !receiving.is_idle() {
         let input = tokio::time::timeout(std::time::Duration::from_secs(10), inputs.recv()).await;
