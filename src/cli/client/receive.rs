@@ -127,7 +127,9 @@ impl Receiving {
         };
         match signal {
             Signal::Invite(invite) => {
-                let address = reply.filter(|reply| side.knows(reply)).unwrap_or_else(|| side.address.clone());
+                // In a conference, `side.address` may be another party's.
+                let reply = reply.filter(|reply| side.knows(reply)).or_else(|| sender.cloned());
+                let address = reply.unwrap_or_else(|| side.address.clone());
                 let (call, sender) = (call.clone(), sender.cloned());
                 return self.invited(FileInvitation { call, from, address, sender, invite });
             }

@@ -69,3 +69,18 @@ async fn what_is_declined_after_its_claim_is_not_counted() {
     assert_eq!(posted(&outputs)[0]["type"], "decline");
     assert_eq!(receiving.calls[&call()].unasked, 0);
 }
+
+/// In a conference: the call is known by the address of whoever was met last.
+#[tokio::test]
+async fn a_device_without_an_address_is_answered_at_that_of_its_party() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    for (n, sender) in [Some("https://b.example/a/other"), None].into_iter().enumerate() {
+        let address = sender.map(|sender| sender.parse().unwrap());
+        receiving.signal(&call(), address.as_ref(), invite_by(&format!("device-{n:016}"), n));
+        let invitation = receiving.invitations.accept(&call(), &id(n)).unwrap();
+        let outputs = claimed(&mut receiving, invitation, false, Ok(true)).await;
+        let [FileOutput::Post { address, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+        assert_eq!(address.as_str(), sender.unwrap_or(THEIRS));
+    }
+}
