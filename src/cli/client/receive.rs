@@ -251,9 +251,10 @@ impl Receiving {
                 vec![FileOutput::Show { call, sender, news: FileNews::Lost { n } }]
             }
             Err(error) => {
-                self.invitations.claim_failed(&call, &id);
-                let news = FileNews::Unaccepted { n, obstacle: Obstacle::Node(error) };
-                vec![FileOutput::Show { call, sender, news }]
+                // One that was forgotten meanwhile can't be accepted again.
+                let open = self.invitations.claim_failed(&call, &id);
+                let news = open.map(|_| FileNews::Unaccepted { n, obstacle: Obstacle::Node(error) });
+                news.map(|news| FileOutput::Show { call, sender, news }).into_iter().collect()
             }
         }
     }

@@ -70,6 +70,18 @@ async fn what_is_declined_after_its_claim_is_not_counted() {
     assert_eq!(receiving.calls[&call()].unasked, 0);
 }
 
+#[tokio::test]
+async fn an_offer_that_is_withdrawn_while_it_is_claimed_is_not_said_to_be_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    receiving.signal(&call(), None, invite(0));
+    let invitation = receiving.invitations.accept(&call(), &id(0)).unwrap();
+    let bye = json!({"type": "bye", "invitation": id(0), "from": "0123456789abcdef"});
+    receiving.signal(&call(), None, parse_signal(bye.as_object().unwrap()).unwrap());
+    let outputs = claimed(&mut receiving, invitation, false, Err("no answer".to_owned())).await;
+    assert!(outputs.is_empty(), "{outputs:?}");
+}
+
 /// In a conference: the call is known by the address of whoever was met last.
 #[tokio::test]
 async fn a_device_without_an_address_is_answered_at_that_of_its_party() {
