@@ -39,6 +39,8 @@ pub(super) struct Receiving {
     invitations: FileInvitations,
     /// The latest offers, with the number that the user types, from 1.
     numbered: VecDeque<(usize, CallId, InvitationId)>,
+    /// Claims that the node has not answered.
+    claims: usize,
     sessions: RunningSessions,
     /// Sessions since the start of the client.
     started: u64,
@@ -61,6 +63,7 @@ impl Receiving {
             calls: HashMap::new(),
             invitations: FileInvitations::default(),
             numbered: VecDeque::new(),
+            claims: 0,
             sessions: RunningSessions::default(),
             started: 0,
         };
@@ -111,6 +114,11 @@ impl Receiving {
     /// Whether no session is open.
     pub(super) fn is_idle(&self) -> bool {
         self.sessions.is_empty()
+    }
+
+    /// Whether the node has still to answer a claim. If it is won, its device must learn whether the files can come.
+    pub(super) fn is_claiming(&self) -> bool {
+        self.claims > 0
     }
 
     /// Another client of the number has an invitation.
@@ -201,6 +209,7 @@ impl Receiving {
         let Some(invitation) = self.invitations.accept(call, id).map(Box::new) else { return Ok(()) };
         let (api, client, inputs) = (self.api.clone(), self.client.clone(), self.inputs.clone());
         let attempts = if is_unasked { UNASKED_ATTEMPTS } else { ASKED_ATTEMPTS };
+        self.claims += 1;
         tokio::spawn(async move {
             let won = claim(&api, &client, &invitation.call, &invitation.invite.invitation, attempts).await;
             // If the client has ended, nobody waits for it.
@@ -220,6 +229,7 @@ impl Receiving {
     pub(super) async fn input(&mut self, input: FileInput) -> Vec<FileOutput> {
         match input {
             FileInput::Claimed { n, invitation, is_unasked, won } => {
+                self.claims -= 1;
                 let outputs = self.claimed(n, (*invitation).clone(), won).await;
                 if is_unasked && !self.sessions.carry(&invitation.call, &invitation.invite.invitation) {
                     self.refund(&invitation);

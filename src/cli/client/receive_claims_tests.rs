@@ -1,6 +1,11 @@
 //! Claims of offers: what counts while the node is asked, and what follows from its answer.
 
 use super::*;
+use crate::cli::client::contacts::Contacts;
+use crate::cli::client::node_double::NodeDouble;
+use crate::cli::client::show::Show;
+use crate::cli::client::{Client, sender};
+use crate::contract::PeerClient;
 
 #[tokio::test]
 async fn what_another_client_takes_is_not_counted() {
@@ -95,4 +100,29 @@ async fn a_device_without_an_address_is_answered_at_that_of_its_party() {
         let [FileOutput::Post { address, .. }] = &outputs[..] else { panic!("{outputs:?}") };
         assert_eq!(address.as_str(), sender.unwrap_or(THEIRS));
     }
+}
+
+#[tokio::test]
+async fn the_end_waits_for_a_claim_and_declines_what_is_won() {
+    let (folder, node) = (tempfile::tempdir().unwrap(), NodeDouble::start().await);
+    let (mut receiving, inputs) = receiving_at(node.api(), folder.path(), None);
+    let (number, name, capabilities) = (None, None, Vec::new());
+    let peer = PeerClient { number, name, address: node.address(), capabilities };
+    let mut peers = Contacts::default();
+    peers.met(&call(), Role::Second, &peer);
+    receiving.met(&call(), Role::Second, &peer.address, None);
+    receiving.signal(&call(), None, invite(0));
+    receiving.accept(None).unwrap();
+    let (sender, outcomes) = sender::start(node.api()).unwrap();
+    let files = Some(receiving);
+    let mut client = Client { show: Show::new(true), peers, files, sender, auto_answer: None, left: None, keep: false };
+    let answers = async {
+        let claim = node.answer("200 OK", r#"{"client":"client","won":true}"#).await;
+        [claim, node.answer("202 Accepted", "").await]
+    };
+    let both = async { tokio::join!(client.finish(inputs, outcomes), answers) };
+    let both = tokio::time::timeout(std::time::Duration::from_secs(10), both).await;
+    let (ended, [claim, answer]) = both.expect("it doesn't wait");
+    ended.unwrap();
+    assert!(claim.starts_with("post /v1/calls/c/claims ") && answer.contains(r#""type":"decline""#), "{answer}");
 }

@@ -21,16 +21,19 @@ const THEIRS: &str = "https://a.example/a/theirs";
 /// What an empty file counts.
 const ROOM: u64 = 64 << 10;
 
-/// A client that receives files into this folder, in one call, up to these bytes unasked.
+/// A client that receives files into this folder, in one call, up to these bytes unasked. Its node doesn't answer.
 fn receiving(folder: &Path, unasked_max: Option<u64>) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
+    receiving_at(Api::new("http://127.0.0.1:9/".parse().unwrap(), "").unwrap(), folder, unasked_max)
+}
+
+fn receiving_at(api: Api, folder: &Path, unasked_max: Option<u64>) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
     let settings = SessionSettings {
         identity: Arc::new(MediaIdentity::new().unwrap()),
         address: [127, 0, 0, 1].into(),
         folder: Arc::new(ReceiveFolder::new(folder.to_owned(), |_| Ok(1 << 40))),
         now: || UnixMillis(1_795_345_005_000),
     };
-    let api = Api::new("http://127.0.0.1:9/".parse().unwrap(), "").unwrap();
     let (mut receiving, inputs) = Receiving::new(settings, unasked_max, api, Current::of("client".parse().unwrap()));
     receiving.met(&call(), Role::Second, &THEIRS.parse().unwrap(), OWN.parse().ok().as_ref());
     (receiving, inputs)
@@ -75,6 +78,7 @@ async fn claimed(
     is_unasked: bool,
     won: Result<bool, String>,
 ) -> Vec<FileOutput> {
+    receiving.claims += 1;
     let n = receiving.numbered.iter().find(|(_, _, id)| *id == invitation.invite.invitation).unwrap().0;
     receiving.input(FileInput::Claimed { n, invitation: Box::new(invitation), is_unasked, won }).await
 }
