@@ -71,7 +71,16 @@ impl FileInvitations {
 
     /// The invitations that wait for the user.
     pub fn open(&self) -> impl Iterator<Item = &FileInvitation> {
-        self.0.iter().filter(|(_, state)| *state == State::Open).map(|(invitation, _)| invitation)
+        self.in_state(State::Open)
+    }
+
+    /// The invitations that are being claimed.
+    pub fn claiming(&self) -> impl Iterator<Item = &FileInvitation> {
+        self.in_state(State::Claiming)
+    }
+
+    fn in_state(&self, wanted: State) -> impl Iterator<Item = &FileInvitation> {
+        self.0.iter().filter(move |(_, state)| *state == wanted).map(|(invitation, _)| invitation)
     }
 
     /// The user accepts. The invitation must then be claimed.

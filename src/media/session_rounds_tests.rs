@@ -3,35 +3,27 @@
 use super::*;
 
 #[tokio::test]
+async fn a_transfer_goes_on_where_its_channel_was_cut() {
+    let mut call = Call::new().await;
+    call.connect().await;
+    let first = call.first_bytes().await;
+    call.browser.close(first);
+    call.until(|call| call.browser.closed.contains(&first).then_some(())).await;
+    call.other_bytes().await;
+}
+
+#[tokio::test]
 async fn a_transfer_goes_on_in_the_next_connection() {
     let mut call = Call::new().await;
     call.connect().await;
-    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
-    let first = call.browser.open("files:i", "sidecall-files");
-    call.until(|call| call.browser.channels.contains(&first).then_some(())).await;
-    call.put(first, false, announced(9).as_bytes()).await;
-    call.put(first, true, b"1234").await;
-    call.until(|call| (staged_bytes(call.folder.path()) == 4).then_some(())).await;
+    call.first_bytes().await;
     call.tell(SessionCommand::Signal(Signal::Restart { session: session_id(), round: 7 })).await;
     let asked = |event: &SessionEvent| matches!(event, SessionEvent::Say(OwnSignal::Restart { round: 8, .. }));
     call.until(|call| call.told.iter().any(asked).then_some(())).await;
     call.browser = call.browser.anew(Instant::now());
     call.offer(8).await;
     call.until(|call| call.browser.is_connected.then_some(())).await;
-    let second = call.browser.open("files:i", "sidecall-files");
-    call.until(|call| call.browser.texts.contains(&r#"{"have":[0,4]}"#.to_owned()).then_some(())).await;
-    call.put(second, false, announced(9).as_bytes()).await;
-    call.put(second, true, b"56789").await;
-    call.put(second, false, ended(b"123456789").as_bytes()).await;
-    let saved = |event: &SessionEvent| matches!(event, SessionEvent::Saved { .. });
-    call.until(|call| call.told.iter().any(saved).then_some(())).await;
-    assert_eq!(std::fs::read(call.folder.path().join("a")).unwrap(), b"123456789");
-}
-
-/// Bytes of the file `a` in the only hidden folder.
-fn staged_bytes(folder: &Path) -> u64 {
-    let hidden = std::fs::read_dir(folder).unwrap().next();
-    hidden.and_then(|entry| std::fs::metadata(entry.unwrap().path().join("a")).ok()).map_or(0, |file| file.len())
+    call.other_bytes().await;
 }
 
 #[tokio::test]
@@ -64,9 +56,5 @@ async fn a_channel_that_another_replaces_is_closed() {
     call.until(|call| call.browser.texts.contains(&r#"{"have":[0,0]}"#.to_owned()).then_some(())).await;
     let second = call.browser.open("files:i", "sidecall-files");
     call.until(|call| call.browser.closed.contains(&first).then_some(())).await;
-    call.put(second, false, announced(9).as_bytes()).await;
-    call.put(second, true, b"123456789").await;
-    call.put(second, false, ended(b"123456789").as_bytes()).await;
-    let saved = |event: &SessionEvent| matches!(event, SessionEvent::Saved { .. });
-    call.until(|call| call.told.iter().any(saved).then_some(())).await;
+    call.finish(second, b"123456789").await;
 }

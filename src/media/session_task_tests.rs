@@ -148,6 +148,34 @@ impl Call {
         }
     }
 
+    /// Opens a channel for the only file, and sends the first four of its nine bytes. They are in the hidden folder then.
+    async fn first_bytes(&mut self) -> ChannelId {
+        self.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
+        let channel = self.browser.open("files:i", "sidecall-files");
+        self.until(|call| call.browser.channels.contains(&channel).then_some(())).await;
+        self.put(channel, false, announced(9).as_bytes()).await;
+        self.put(channel, true, b"1234").await;
+        self.until(|call| (staged_bytes(call.folder.path()) == 4).then_some(())).await;
+        channel
+    }
+
+    /// Opens another channel, and sends the other five bytes. The file is in its place then.
+    async fn other_bytes(&mut self) {
+        let channel = self.browser.open("files:i", "sidecall-files");
+        self.until(|call| call.browser.texts.contains(&r#"{"have":[0,4]}"#.to_owned()).then_some(())).await;
+        self.finish(channel, b"56789").await;
+    }
+
+    /// Sends the rest of the only file through a channel that is open. The file is in its place then.
+    async fn finish(&mut self, channel: ChannelId, rest: &[u8]) {
+        self.put(channel, false, announced(9).as_bytes()).await;
+        self.put(channel, true, rest).await;
+        self.put(channel, false, ended(b"123456789").as_bytes()).await;
+        let saved = |event: &SessionEvent| matches!(event, SessionEvent::Saved { .. });
+        self.until(|call| call.told.iter().any(saved).then_some(())).await;
+        assert_eq!(std::fs::read(self.folder.path().join("a")).unwrap(), b"123456789");
+    }
+
     /// Sends a message, as soon as the channel takes it.
     async fn put(&mut self, channel: ChannelId, is_binary: bool, bytes: &[u8]) {
         self.until(|call| call.browser.send(channel, is_binary, bytes).then_some(())).await;
@@ -167,6 +195,16 @@ fn one_file() -> FileBundle {
     FileBundle { count: 1, bytes: 9, name: "a".to_owned() }
 }
 
+/// A frame that announces the only file.
+fn announced(size: u64) -> String {
+    FileFrame::File { file: 0, path: "a".to_owned(), size }.text()
+}
+
+/// A frame that ends it.
+fn ended(content: &[u8]) -> String {
+    FileFrame::End { file: 0, sha256: HexBytes(Sha256::digest(content).into()) }.text()
+}
+
 /// Whether a transfer has failed because the other side left.
 fn is_gone(event: &SessionEvent) -> bool {
     matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. })
@@ -174,6 +212,12 @@ fn is_gone(event: &SessionEvent) -> bool {
 
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).unwrap().next().is_none()
+}
+
+/// Bytes of the only file while it is in its hidden folder.
+fn staged_bytes(folder: &Path) -> u64 {
+    let hidden = std::fs::read_dir(folder).unwrap().next();
+    hidden.and_then(|entry| std::fs::metadata(entry.unwrap().path().join("a")).ok()).map_or(0, |file| file.len())
 }
 
 #[tokio::test]
@@ -238,12 +282,7 @@ async fn an_impostors_offer_ends_the_session() {
 async fn a_transfer_that_is_cut_off_leaves_nothing() {
     let mut call = Call::new().await;
     call.connect().await;
-    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
-    let channel = call.browser.open("files:i", "sidecall-files");
-    call.until(|call| call.browser.channels.contains(&channel).then_some(())).await;
-    call.put(channel, false, FileFrame::File { file: 0, path: "a".to_owned(), size: 9 }.text().as_bytes()).await;
-    call.put(channel, true, b"1234").await;
-    call.until(|call| (!is_empty(call.folder.path())).then_some(())).await;
+    call.first_bytes().await;
     call.tell(SessionCommand::Signal(Signal::Bye { session: Some(session_id()), invitation: None })).await;
     assert_eq!(call.over().await, SessionOver::Remote);
     assert!(call.told.iter().any(is_gone), "{:?}", call.told);
@@ -304,37 +343,6 @@ async fn a_sender_that_opens_no_channel_is_given_up_and_told_if_it_opens_one_lat
     let late = call.browser.open("files:i", "sidecall-files");
     call.until(|call| call.browser.closed.contains(&late).then_some(())).await;
     assert_eq!(call.browser.texts, [GONE]);
-}
-
-/// A frame that announces the only file.
-fn announced(size: u64) -> String {
-    FileFrame::File { file: 0, path: "a".to_owned(), size }.text()
-}
-
-fn ended(content: &[u8]) -> String {
-    FileFrame::End { file: 0, sha256: HexBytes(Sha256::digest(content).into()) }.text()
-}
-
-#[tokio::test]
-async fn a_transfer_goes_on_where_its_channel_was_cut() {
-    let mut call = Call::new().await;
-    call.connect().await;
-    call.tell(SessionCommand::Expect { invitation: invitation(), files: one_file() }).await;
-    let first = call.browser.open("files:i", "sidecall-files");
-    call.until(|call| call.browser.channels.contains(&first).then_some(())).await;
-    call.put(first, false, announced(9).as_bytes()).await;
-    call.put(first, true, b"1234").await;
-    call.until(|call| (!is_empty(call.folder.path())).then_some(())).await;
-    call.browser.close(first);
-    call.until(|call| call.browser.closed.contains(&first).then_some(())).await;
-    let second = call.browser.open("files:i", "sidecall-files");
-    call.until(|call| call.browser.texts.contains(&r#"{"have":[0,4]}"#.to_owned()).then_some(())).await;
-    call.put(second, false, announced(9).as_bytes()).await;
-    call.put(second, true, b"56789").await;
-    call.put(second, false, ended(b"123456789").as_bytes()).await;
-    let saved = |event: &SessionEvent| matches!(event, SessionEvent::Saved { .. });
-    call.until(|call| call.told.iter().any(saved).then_some(())).await;
-    assert_eq!(std::fs::read(call.folder.path().join("a")).unwrap(), b"123456789");
 }
 
 #[tokio::test]

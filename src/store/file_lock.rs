@@ -64,12 +64,17 @@ impl FileLock {
         path.push("-lock");
         // No link: a user who can write to this folder must not choose the file that root overwrites.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = File::from(open(PathBuf::from(path), flags, Mode::RUSR | Mode::WUSR)?);
-        if geteuid().is_root() {
+        let lock = FileLock(File::from(open(PathBuf::from(path), flags, Mode::RUSR | Mode::WUSR)?));
+        if geteuid().is_root() && lock.has_one_name() {
             // As SQLite does with its own files: a start by root must not lock out the service's user.
-            let _ = fchown(&file, Some(owner.uid()), Some(owner.gid()));
+            let _ = fchown(&lock.0, Some(owner.uid()), Some(owner.gid()));
         }
-        Ok(FileLock(file))
+        Ok(lock)
+    }
+
+    /// Whether this file has no other name. One that has may be any file: it is locked, and nothing else happens to it.
+    fn has_one_name(&self) -> bool {
+        self.0.metadata().is_ok_and(|file| file.nlink() == 1)
     }
 
     fn try_lock(&self) -> io::Result<bool> {
@@ -82,6 +87,9 @@ impl FileLock {
 
     /// Names this process to those it refuses. If that fails, they learn no name.
     fn name_holder(&self) {
+        if !self.has_one_name() {
+            return;
+        }
         let id = format!("{}\n", std::process::id());
         let _ = self.0.set_len(0).and_then(|()| self.0.write_all_at(id.as_bytes(), 0));
     }
@@ -207,6 +215,12 @@ mod tests {
         fs::write(folder.path().join("victim"), "precious").unwrap();
         symlink("victim", &file).unwrap();
         assert!(matches!(lock(&path).await, Err(StoreError::Open { .. })));
+        assert_eq!(fs::read_to_string(folder.path().join("victim")).unwrap(), "precious");
+        // A backup may have made this link, so the file still serves as a lock.
+        fs::remove_file(&file).unwrap();
+        fs::hard_link(folder.path().join("victim"), &file).unwrap();
+        let _held = lock(&path).await.unwrap();
+        assert!(lock(&path).await.is_err());
         assert_eq!(fs::read_to_string(folder.path().join("victim")).unwrap(), "precious");
     }
 

@@ -310,9 +310,7 @@ async fn who_withholds_the_number_is_reached_and_not_named() {
     let (alice, bob) = (node.client(ALICE, json!({})).await, node.client(BOB, json!({})).await);
     node.client(BOB, json!({"address": "sip:bob@pbx.example"})).await;
     let (mut alice, mut bob) = (node.websocket(&alice, ALICE).await, node.websocket(&bob, BOB).await);
-    let request = json!({"pbx": "a", "leg": "leg-1", "calling": ALICE, "withheld": true, "called": BOB,
-        "side": "originating"});
-    let call = node.send(Method::POST, "/v1/calls", AGENT, request).await.1["call"].as_str().unwrap().to_owned();
+    let call = node.decide_withheld("leg-1", BOB).await["call"].as_str().unwrap().to_owned();
     let up = node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
     let met = alice.next().await["peer"].clone();
     assert_eq!((&met["number"], &met["name"]), (&json!(BOB), &json!("Bob")));
@@ -345,9 +343,7 @@ async fn who_withholds_the_number_does_so_at_another_pbx_of_ours() {
         node.client(ALICE, json!({})).await;
         let bob = node.client(BOB, json!({})).await;
         let mut bob = node.websocket(&bob, BOB).await;
-        let request = json!({"pbx": "a", "leg": "a-1", "calling": ALICE, "withheld": true, "called": BOB,
-            "side": "originating"});
-        let out = node.send(Method::POST, "/v1/calls", AGENT, request).await.1;
+        let out = node.decide_withheld("a-1", BOB).await;
         let address = out["address"].as_str().filter(|_| carried);
         let come = node.arrive("b-1", Some(ALICE), BOB, address).await;
         talks(&node, out["call"].as_str().unwrap(), "a-1").await;

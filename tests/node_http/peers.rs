@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, AGENT, ALICE, answer, ended};
+use crate::support::{ADMIN, ALICE, answer, ended};
 use crate::two_nodes::{FRED, GINA, TOKEN, Two, offer, post, talks};
 
 #[tokio::test]
@@ -110,9 +110,7 @@ async fn a_withheld_caller_stays_withheld_and_is_reached_all_the_same() {
 #[tokio::test]
 async fn the_offer_of_a_withheld_caller_says_no_more_than_the_call() {
     let (two, _alice, mut fred) = Two::with_clients().await;
-    let request = json!({"pbx": "a", "leg": "a-1", "calling": ALICE, "withheld": true, "called": FRED,
-        "side": "originating"});
-    let out = two.a.send(Method::POST, "/v1/calls", AGENT, request).await.1["call"].as_str().unwrap().to_owned();
+    let out = two.a.decide_withheld("a-1", FRED).await["call"].as_str().unwrap().to_owned();
     two.accepted(&out).await;
     // The trunk is careless, and shows the number; that is all that Fred's node gets to know of it.
     let shown = two.b.arrive("b-1", Some(ALICE), FRED, None).await;

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::ringing::{alice, bob, call, connected, node};
-use crate::support::{AGENT, ALICE, BOB, CAROL, Stream, TestNode, bridged, credential, dialled, ended, unbridged};
+use crate::support::{ALICE, BOB, CAROL, Stream, TestNode, bridged, credential, dialled, ended, unbridged};
 
 const OUTSIDE: &str = "+442071838750";
 
@@ -64,9 +64,7 @@ async fn a_client_learns_that_a_call_with_somebody_without_a_client_is_answered_
 async fn a_withheld_number_is_named_to_nobody_who_talks_with_it() {
     let node = node().await;
     let (_, mut bobs) = connected(&node, BOB).await;
-    let request = json!({"pbx": "a", "leg": "leg-1", "calling": ALICE, "withheld": true, "called": BOB,
-        "side": "originating"});
-    let (_, decision) = node.send(Method::POST, "/v1/calls", AGENT, request).await;
+    let decision = node.decide_withheld("leg-1", BOB).await;
     let ours = decision["call"].as_str().unwrap();
     is_ringing(&mut bobs, ours).await;
     node.events(ours, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;

@@ -111,9 +111,7 @@ async fn a_side_without_a_client_keeps_nothing_from_the_other() {
 async fn a_withheld_caller_is_named_to_nobody() {
     let node = node().await;
     let ((_, mut alices), (_, mut bobs)) = (connected(&node, ALICE).await, connected(&node, BOB).await);
-    let request = json!({"pbx": "a", "leg": "leg-1", "calling": ALICE, "withheld": true, "called": BOB,
-        "side": "originating"});
-    let (_, decision) = node.send(Method::POST, "/v1/calls", AGENT, request).await;
+    let decision = node.decide_withheld("leg-1", BOB).await;
     let call = decision["call"].as_str().unwrap();
     is_ringing(&mut bobs, call, "second", json!({})).await;
     is_ringing(&mut alices, call, "first", bob()).await;

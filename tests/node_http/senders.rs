@@ -152,9 +152,7 @@ async fn a_withheld_number_is_named_by_its_address_alone() {
     let (alice, bob) = (node.client(ALICE, json!({})).await, node.client(BOB, json!({})).await);
     node.client(BOB, json!({"address": "sip:bob@pbx.example"})).await;
     let (mut alice, mut bob) = (node.websocket(&alice, ALICE).await, node.websocket(&bob, BOB).await);
-    let request = json!({"pbx": "a", "leg": "leg-1", "calling": ALICE, "withheld": true, "called": BOB,
-        "side": "originating"});
-    let call = node.send(Method::POST, "/v1/calls", AGENT, request).await.1["call"].as_str().unwrap().to_owned();
+    let call = node.decide_withheld("leg-1", BOB).await["call"].as_str().unwrap().to_owned();
     node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
     let address = alice.next().await["peer"]["address"].as_str().unwrap().to_owned();
     let told = bob.next().await;

@@ -158,7 +158,18 @@ impl TestNode {
     }
 
     pub(crate) async fn decide(&self, leg: &str, calling: &str, called: &str) -> Value {
-        let request = json!({"pbx": "a", "leg": leg, "calling": calling, "called": called, "side": "originating"});
+        self.announce(json!({"pbx": "a", "leg": leg, "calling": calling, "called": called, "side": "originating"}))
+            .await
+    }
+
+    /// The decision about a call of Alice's, who withholds her number.
+    pub(crate) async fn decide_withheld(&self, leg: &str, called: &str) -> Value {
+        let request = json!({"pbx": "a", "leg": leg, "calling": ALICE, "withheld": true, "called": called,
+            "side": "originating"});
+        self.announce(request).await
+    }
+
+    async fn announce(&self, request: Value) -> Value {
         let (status, body) = self.send(Method::POST, "/v1/calls", AGENT, request).await;
         assert_eq!(status, 200, "{body}");
         body
@@ -176,9 +187,7 @@ impl TestNode {
         for (key, value) in [("calling", calling), ("received_address", received)] {
             value.into_iter().for_each(|value| request[key] = value.into());
         }
-        let (status, body) = self.send(Method::POST, "/v1/calls", AGENT, request).await;
-        assert_eq!(status, 200, "{body}");
-        body["call"].as_str().unwrap().to_owned()
+        self.announce(request).await["call"].as_str().unwrap().to_owned()
     }
 
     /// What a call knows of its other side, once that is so.

@@ -46,29 +46,21 @@ pub(super) async fn claim(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use crate::cli::client::node_double::NodeDouble;
 
-    const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    const GONE: &str = "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    const WON: &str =
-        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 25\r\n\r\n{\"client\":\"a\",\"won\":true}";
+    const BUSY: &str = "503 Service Unavailable";
+    const GONE: &str = "404 Not Found";
+    const WON: &str = "200 OK";
 
     /// Claims at a node that gives these answers, one for each request.
     async fn claimed(answers: &'static [&'static str], attempts: u32) -> Result<bool, String> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let node = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", node.local_addr().unwrap());
+        let node = NodeDouble::start().await;
+        let (api, client) = (node.api(), Current::of("a".parse().unwrap()));
         tokio::spawn(async move {
-            for answer in answers {
-                let (mut socket, _) = node.accept().await.unwrap();
-                let mut request = [0; 4096];
-                assert!(socket.read(&mut request).await.unwrap() > 0);
-                socket.write_all(answer.as_bytes()).await.unwrap();
+            for status in answers {
+                node.answer(status, if *status == WON { r#"{"client":"a","won":true}"# } else { "" }).await;
             }
         });
-        let api = Api::new(url.parse().unwrap(), "token").unwrap();
-        let client = Current::of("a".parse().unwrap());
         claim(&api, &client, &"c".parse().unwrap(), &"i".parse().unwrap(), attempts).await
     }
 

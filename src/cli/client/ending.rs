@@ -27,8 +27,9 @@ impl Client {
         let is_saved = |client: &Client| client.files.iter().all(Receiving::is_idle);
         let saved = self.follow_up(&mut inputs, &mut outcomes, FILES_WITHIN, is_saved).await;
         let noted = if is_saved(self) { Ok(()) } else { self.show.note(DISK_HANGS) };
-        // … the last message is sent, and the last acknowledgement.
-        let is_sent = |client: &Client| !client.sender.is_busy();
+        // … the last claim is answered, the last message is sent, and the last acknowledgement.
+        let is_claiming = |client: &Client| client.files.iter().any(Receiving::is_claiming);
+        let is_sent = |client: &Client| !client.sender.is_busy() && !is_claiming(client);
         let sent = self.follow_up(&mut inputs, &mut outcomes, POSTS_WITHIN, is_sent).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         saved.and(noted).and(sent)

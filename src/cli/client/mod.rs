@@ -7,10 +7,13 @@ mod ending;
 mod file_news;
 mod files;
 pub mod fuzz;
+#[cfg(test)]
+mod node_double;
 mod own_side;
 mod receive;
 mod receive_settings;
 mod running_session;
+mod running_sessions;
 mod sender;
 mod show;
 mod show_files;

@@ -12,6 +12,7 @@ use super::claims::{ASKED_ATTEMPTS, UNASKED_ATTEMPTS, claim};
 use super::file_news::{FileInput, FileNews, FileOutput, Obstacle};
 use super::own_side::{OwnSide, new_tag};
 use super::running_session::RunningSession;
+use super::running_sessions::{RunningSessions, TRANSFERS};
 use super::stream::Current;
 use crate::cli::api_client::Api;
 use crate::contract::Role;
@@ -24,13 +25,6 @@ use crate::media::session_events::{SessionCommand, SessionEvent, SessionOver, Se
 use crate::media::signal::{DeviceTag, FileInvite, OwnSignal, ReceivedSignal, Signal};
 use crate::media::transfer::frames::CancelReason;
 use crate::media::{MediaSession, session_task};
-
-/// Maximum number of sessions at once, in all and in one call: nobody else's call must be kept from them.
-const SESSIONS_MAX: usize = 16;
-const SESSIONS_OF_CALL_MAX: usize = 4;
-/// Why no more files are accepted for now.
-const TRANSFERS: &str = "too many transfers at once";
-const DEVICES: &str = "too many devices at once";
 
 /// All invitations and sessions of this client.
 #[derive(Debug)]
@@ -45,7 +39,9 @@ pub(super) struct Receiving {
     invitations: FileInvitations,
     /// The latest offers, with the number that the user types, from 1.
     numbered: VecDeque<(usize, CallId, InvitationId)>,
-    sessions: Vec<RunningSession>,
+    /// Claims that the node has not answered.
+    claims: usize,
+    sessions: RunningSessions,
     /// Sessions since the start of the client.
     started: u64,
 }
@@ -67,7 +63,8 @@ impl Receiving {
             calls: HashMap::new(),
             invitations: FileInvitations::default(),
             numbered: VecDeque::new(),
-            sessions: Vec::new(),
+            claims: 0,
+            sessions: RunningSessions::default(),
             started: 0,
         };
         (receiving, received)
@@ -103,7 +100,7 @@ impl Receiving {
     }
 
     fn forget(&mut self, call: &CallId) {
-        if self.sessions_of(call) == 0 && self.calls.get(call).is_some_and(|side| side.is_over) {
+        if self.sessions.of_call(call) == 0 && self.calls.get(call).is_some_and(|side| side.is_over) {
             self.calls.remove(call);
         }
     }
@@ -119,6 +116,11 @@ impl Receiving {
         self.sessions.is_empty()
     }
 
+    /// Whether the node has still to answer a claim. If it is won, its device must learn whether the files can come.
+    pub(super) fn is_claiming(&self) -> bool {
+        self.claims > 0
+    }
+
     /// Another client of the number has an invitation.
     pub(super) fn claimed_elsewhere(&mut self, call: &CallId, invitation: &InvitationId) {
         self.invitations.forget(call, invitation, None);
@@ -127,10 +129,15 @@ impl Receiving {
     /// Takes what another device says. `sender` is the address of the party whose device it is, if the node has named it.
     pub(super) fn signal(&mut self, call: &CallId, sender: Option<&Address>, said: ReceivedSignal) -> Vec<FileOutput> {
         let ReceivedSignal { from, reply, signal } = said;
-        let Some(side) = self.calls.get(call).filter(|side| side.tag != from) else { return Vec::new() };
+        // What is said after the end begins nothing: nobody would end it.
+        let Some(side) = self.calls.get(call).filter(|side| side.tag != from && !side.is_over) else {
+            return Vec::new();
+        };
         match signal {
             Signal::Invite(invite) => {
-                let address = reply.filter(|reply| side.knows(reply)).unwrap_or_else(|| side.address.clone());
+                // In a conference, `side.address` may be another party's.
+                let reply = reply.filter(|reply| side.knows(reply)).or_else(|| sender.cloned());
+                let address = reply.unwrap_or_else(|| side.address.clone());
                 let (call, sender) = (call.clone(), sender.cloned());
                 return self.invited(FileInvitation { call, from, address, sender, invite });
             }
@@ -197,33 +204,18 @@ impl Receiving {
     /// Claims an open invitation, if its files can come now: no other client gets what was claimed and is then declined.
     fn claim(&mut self, n: usize, call: &CallId, id: &InvitationId, is_unasked: bool) -> Result<(), &'static str> {
         if let Some(open) = self.invitations.open_one(call, id) {
-            self.check_limits(call, &open.from)?;
+            self.sessions.check_room(call, &open.from, self.invitations.claiming())?;
         }
         let Some(invitation) = self.invitations.accept(call, id).map(Box::new) else { return Ok(()) };
         let (api, client, inputs) = (self.api.clone(), self.client.clone(), self.inputs.clone());
         let attempts = if is_unasked { UNASKED_ATTEMPTS } else { ASKED_ATTEMPTS };
+        self.claims += 1;
         tokio::spawn(async move {
             let won = claim(&api, &client, &invitation.call, &invitation.invite.invitation, attempts).await;
             // If the client has ended, nobody waits for it.
             let _ = inputs.send(FileInput::Claimed { n, invitation, is_unasked, won });
         });
         Ok(())
-    }
-
-    /// Says why no files of this device can come now, if so.
-    fn check_limits(&self, call: &CallId, device: &DeviceTag) -> Result<(), &'static str> {
-        match self.session_with(call, device) {
-            Some(at) if self.sessions[at].is_full() => Err(TRANSFERS),
-            Some(_) => Ok(()),
-            None if self.sessions.len() >= SESSIONS_MAX || self.sessions_of(call) >= SESSIONS_OF_CALL_MAX => {
-                Err(DEVICES)
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn session_with(&self, call: &CallId, device: &DeviceTag) -> Option<usize> {
-        self.sessions.iter().position(|session| session.serves(call, device))
     }
 
     /// Declines an invitation.
@@ -237,10 +229,12 @@ impl Receiving {
     pub(super) async fn input(&mut self, input: FileInput) -> Vec<FileOutput> {
         match input {
             FileInput::Claimed { n, invitation, is_unasked, won } => {
-                if is_unasked && won != Ok(true) {
+                self.claims -= 1;
+                let outputs = self.claimed(n, (*invitation).clone(), won).await;
+                if is_unasked && !self.sessions.carry(&invitation.call, &invitation.invite.invitation) {
                     self.refund(&invitation);
                 }
-                self.claimed(n, *invitation, won).await
+                outputs
             }
             FileInput::Session { key, event } => self.session_event(key, event),
         }
@@ -267,9 +261,10 @@ impl Receiving {
                 vec![FileOutput::Show { call, sender, news: FileNews::Lost { n } }]
             }
             Err(error) => {
-                self.invitations.claim_failed(&call, &id);
-                let news = FileNews::Unaccepted { n, obstacle: Obstacle::Node(error) };
-                vec![FileOutput::Show { call, sender, news }]
+                // One that was forgotten meanwhile can't be accepted again.
+                let open = self.invitations.claim_failed(&call, &id);
+                let news = open.map(|_| FileNews::Unaccepted { n, obstacle: Obstacle::Node(error) });
+                news.map(|news| FileOutput::Show { call, sender, news }).into_iter().collect()
             }
         }
     }
@@ -279,21 +274,19 @@ impl Receiving {
         let call = &invitation.call;
         let side = self.calls.get(call).map(|side| (side.role, side.addresses.clone()));
         let Some((role, addresses)) = side else { return Vec::new() };
-        if let Err(why) = self.check_limits(call, &invitation.from) {
+        if let Err(why) = self.sessions.check_room(call, &invitation.from, std::iter::empty()) {
             return self.refuse(n, invitation, why);
         }
-        let at = match self.session_with(call, &invitation.from) {
-            Some(at) => at,
-            None => match self.start(&invitation, addresses).await {
-                Ok(session) => {
-                    self.sessions.push(session);
-                    self.sessions.len() - 1
-                }
+        if self.sessions.serving(call, &invitation.from).is_none() {
+            match self.start(&invitation, addresses).await {
+                Ok(session) => self.sessions.add(session),
                 Err(error) => return self.refuse(n, invitation, &error.to_string()),
-            },
-        };
+            }
+        }
         let FileInvite { invitation: id, files, .. } = invitation.invite.clone();
-        let session = &mut self.sessions[at];
+        let Some(session) = self.sessions.serving_mut(call, &invitation.from) else {
+            return self.refuse(n, invitation, TRANSFERS);
+        };
         // Before the device learns that it may send.
         if !session.expect(n, id.clone(), files) {
             return self.refuse(n, invitation, TRANSFERS);
@@ -302,10 +295,6 @@ impl Receiving {
         // Whoever uses the name of a device learns nothing of its session.
         let address = session.address.clone();
         self.post(&invitation.call, address, &accept).into_iter().collect()
-    }
-
-    fn sessions_of(&self, call: &CallId) -> usize {
-        self.sessions.iter().filter(|session| session.call == *call).count()
     }
 
     /// Declines what the user has accepted, and says why.
@@ -341,8 +330,7 @@ impl Receiving {
     }
 
     fn session_event(&mut self, key: u64, event: SessionEvent) -> Vec<FileOutput> {
-        let Some(at) = self.sessions.iter().position(|session| session.key == key) else { return Vec::new() };
-        let session = &mut self.sessions[at];
+        let Some(session) = self.sessions.with_key(key) else { return Vec::new() };
         let (call, sender) = (session.call.clone(), session.sender.clone());
         let news = match event {
             SessionEvent::Say(answer) => {
@@ -359,14 +347,14 @@ impl Receiving {
             SessionEvent::Failed { invitation, reason } => {
                 session.ended(&invitation).map(|n| FileNews::Failed { n, reason })
             }
-            SessionEvent::Over(over) => return self.session_over(at, over),
+            SessionEvent::Over(over) => return self.session_over(key, over),
         };
         news.map(|news| FileOutput::Show { call, sender, news }).into_iter().collect()
     }
 
     /// Forgets a session. A transfer whose end it has not told will not go on.
-    fn session_over(&mut self, at: usize, over: SessionOver) -> Vec<FileOutput> {
-        let session = self.sessions.remove(at);
+    fn session_over(&mut self, key: u64, over: SessionOver) -> Vec<FileOutput> {
+        let Some(session) = self.sessions.remove(key) else { return Vec::new() };
         let (call, sender) = (&session.call, &session.sender);
         self.forget(call);
         let impostor = (over == SessionOver::Impostor).then_some(FileNews::Impostor);
@@ -376,9 +364,9 @@ impl Receiving {
     }
 
     fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {
-        if let Some(at) = self.session_with(call, with) {
+        if let Some(session) = self.sessions.serving(call, with) {
             // A device that floods its session loses what it says.
-            let _ = self.sessions[at].tell(command);
+            let _ = session.tell(command);
         }
     }
 

@@ -6,27 +6,34 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::cli::client::running_sessions::SESSIONS_OF_CALL_MAX;
 use crate::core::base::time::UnixMillis;
 use crate::media::TRANSFERS_MAX;
 use crate::media::identity::MediaIdentity;
 use crate::media::receive_folder::ReceiveFolder;
 use crate::media::signal::parse_signal;
 
+#[path = "receive_claims_tests.rs"]
+mod claims;
+
 const OWN: &str = "https://b.example/a/own";
 const THEIRS: &str = "https://a.example/a/theirs";
 /// What an empty file counts.
 const ROOM: u64 = 64 << 10;
 
-/// A client that receives files into this folder, in one call, up to these bytes unasked.
+/// A client that receives files into this folder, in one call, up to these bytes unasked. Its node doesn't answer.
 fn receiving(folder: &Path, unasked_max: Option<u64>) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
+    receiving_at(Api::new("http://127.0.0.1:9/".parse().unwrap(), "").unwrap(), folder, unasked_max)
+}
+
+fn receiving_at(api: Api, folder: &Path, unasked_max: Option<u64>) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
     let settings = SessionSettings {
         identity: Arc::new(MediaIdentity::new().unwrap()),
         address: [127, 0, 0, 1].into(),
         folder: Arc::new(ReceiveFolder::new(folder.to_owned(), |_| Ok(1 << 40))),
         now: || UnixMillis(1_795_345_005_000),
     };
-    let api = Api::new("http://127.0.0.1:9/".parse().unwrap(), "").unwrap();
     let (mut receiving, inputs) = Receiving::new(settings, unasked_max, api, Current::of("client".parse().unwrap()));
     receiving.met(&call(), Role::Second, &THEIRS.parse().unwrap(), OWN.parse().ok().as_ref());
     (receiving, inputs)
@@ -71,14 +78,19 @@ async fn claimed(
     is_unasked: bool,
     won: Result<bool, String>,
 ) -> Vec<FileOutput> {
+    receiving.claims += 1;
     let n = receiving.numbered.iter().find(|(_, _, id)| *id == invitation.invite.invitation).unwrap().0;
     receiving.input(FileInput::Claimed { n, invitation: Box::new(invitation), is_unasked, won }).await
 }
 
 /// An event of the only session, or of the first one.
 async fn event(receiving: &mut Receiving, event: SessionEvent) -> Vec<FileOutput> {
-    let key = receiving.sessions[0].key;
+    let key = first_session(receiving).key;
     receiving.input(FileInput::Session { key, event }).await
+}
+
+fn first_session(receiving: &Receiving) -> &RunningSession {
+    receiving.sessions.iter().next().unwrap()
 }
 
 fn unaccepted(outputs: &[FileOutput]) -> bool {
@@ -152,32 +164,6 @@ async fn empty_files_without_end_are_not_accepted_unasked() {
 }
 
 #[tokio::test]
-async fn what_another_client_takes_is_not_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut receiving, _inputs) = receiving(folder.path(), Some(ROOM + 9));
-    for (n, won) in [Ok(false), Err("no answer".to_owned()), Ok(true)].into_iter().enumerate() {
-        assert!(!unaccepted(&receiving.signal(&call(), None, invite(n))), "{n}");
-        let Signal::Invite(claim) = invite(n).signal else { panic!("it is none") };
-        let address = THEIRS.parse().unwrap();
-        let invitation = FileInvitation { call: call(), from: invite(n).from, address, sender: None, invite: claim };
-        claimed(&mut receiving, invitation, true, won).await;
-    }
-    assert!(unaccepted(&receiving.signal(&call(), None, invite(3))));
-}
-
-#[tokio::test]
-async fn a_claim_that_is_won_while_the_client_ends_is_declined() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut receiving, _inputs) = receiving(folder.path(), None);
-    receiving.signal(&call(), None, invite(0));
-    let invitation = receiving.invitations.accept(&call(), &id(0)).unwrap();
-    receiving.end();
-    let outputs = claimed(&mut receiving, invitation, false, Ok(true)).await;
-    assert_eq!(posted(&outputs)[0]["type"], "decline");
-    assert!(outputs.len() == 1 && receiving.is_idle());
-}
-
-#[tokio::test]
 async fn a_session_that_ends_gets_no_more_files() {
     let folder = tempfile::tempdir().unwrap();
     let (mut receiving, mut inputs) = receiving(folder.path(), None);
@@ -185,19 +171,19 @@ async fn a_session_that_ends_gets_no_more_files() {
     let bye = json!({"type": "bye", "session": "s", "from": "0123456789abcdef"});
     receiving.signal(&call(), None, parse_signal(bye.as_object().unwrap()).unwrap());
     // It has ended, and the client doesn't know yet.
-    while receiving.sessions[0].serves(&call(), &invite(0).from) {
+    while first_session(&receiving).serves(&call(), &invite(0).from) {
         tokio::task::yield_now().await;
     }
     let outputs = accept(&mut receiving, 1).await;
-    assert_eq!((&posted(&outputs)[0]["type"], receiving.sessions.len()), (&json!("accept"), 2));
+    assert_eq!((&posted(&outputs)[0]["type"], receiving.sessions.of_call(&call())), (&json!("accept"), 2));
     // What the first one reports is not the second one's.
     let mut shown = Vec::new();
-    while receiving.sessions.len() == 2 {
+    while receiving.sessions.of_call(&call()) == 2 {
         let input = tokio::time::timeout(std::time::Duration::from_secs(10), inputs.recv()).await;
         shown.extend(receiving.input(input.expect("it goes on").unwrap()).await);
     }
     let failed = |output: &FileOutput| matches!(output, FileOutput::Show { news: FileNews::Failed { n: 1, .. }, .. });
-    assert!(shown.iter().any(failed) && receiving.sessions[0].running() == [2], "{shown:?}");
+    assert!(shown.iter().any(failed) && first_session(&receiving).running() == [2], "{shown:?}");
 }
 
 #[tokio::test]
@@ -296,6 +282,8 @@ async fn nothing_is_kept_of_a_call_that_is_over() {
     let (mut receiving, mut inputs) = receiving(folder.path(), None);
     accept(&mut receiving, 0).await;
     receiving.call_over(&call());
+    // Its session is about to end, and no other one begins.
+    assert!(receiving.signal(&call(), None, invite(1)).is_empty());
     let mut outputs = Vec::new();
     while !receiving.is_idle() {
         let input = tokio::time::timeout(std::time::Duration::from_secs(10), inputs.recv()).await;

@@ -59,16 +59,21 @@ impl RunningSession {
         &self.id
     }
 
-    /// Whether it takes no more files.
-    pub(super) fn is_full(&self) -> bool {
-        self.transfers.len() >= TRANSFERS_MAX
+    /// Whether it takes files of another offer, beside those that it has and `more` that are about to come.
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        self.transfers.len() + more < TRANSFERS_MAX
+    }
+
+    /// Whether files of this invitation come through it.
+    pub(super) fn carries(&self, invitation: &InvitationId) -> bool {
+        self.transfers.contains_key(invitation)
     }
 
     /// Expects files. Returns false if the session takes no more, or has these already.
     pub(super) fn expect(&mut self, n: usize, invitation: InvitationId, files: FileBundle) -> bool {
         let transfer = RunningTransfer { n, bytes: files.bytes, tenths: 0 };
-        let is_expected = !self.is_full()
-            && !self.transfers.contains_key(&invitation)
+        let is_expected = self.has_room(0)
+            && !self.carries(&invitation)
             && self.tell(SessionCommand::Expect { invitation: invitation.clone(), files });
         if is_expected {
             self.transfers.insert(invitation, transfer);

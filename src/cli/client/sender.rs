@@ -171,60 +171,35 @@ async fn post(client: &reqwest::Client, api: &Api, address: &Address, content: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::client::node_double::NodeDouble;
     use serde_json::json;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+
+    const ACCEPTED: &str = "202 Accepted";
 
     fn label() -> Label {
         Label { n: 1, name: "Bob".to_owned(), number: None }
     }
 
-    fn address(node: &TcpListener) -> Address {
-        format!("http://{}/a/x", node.local_addr().unwrap()).parse().unwrap()
-    }
-
-    /// A client of the node at this address.
-    fn api(node: &TcpListener) -> Api {
-        // Fails if a provider is already installed, which is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Api::new(format!("http://{}", node.local_addr().unwrap()).parse().unwrap(), "token").unwrap()
-    }
-
-    /// What is sent to a node in one request, up to the end of its head.
-    async fn request_head(node: &TcpListener) -> String {
-        let (mut connection, _) = node.accept().await.unwrap();
-        let (mut request, mut part) = (Vec::new(), [0; 4096]);
-        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-            let length = connection.read(&mut part).await.unwrap();
-            assert!(length > 0, "the request ends too early");
-            request.extend(&part[..length]);
-        }
-        connection.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-        String::from_utf8_lossy(&request).to_lowercase()
-    }
-
     #[tokio::test]
     async fn our_own_node_gets_the_token_and_no_other() {
-        let [own, other] =
-            [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
-        let (api, client) = (api(&own), api_client::client().unwrap());
+        let (own, other) = (NodeDouble::start().await, NodeDouble::start().await);
+        let (api, client) = (own.api(), api_client::client().unwrap());
         for (node, shows) in [(&own, true), (&other, false)] {
-            let (address, text) = (address(node), PostContent::Text("hi".to_owned()));
-            let (posted, head) = tokio::join!(post(&client, &api, &address, &text), request_head(node));
+            let (address, text) = (node.address(), PostContent::Text("hi".to_owned()));
+            let (posted, request) = tokio::join!(post(&client, &api, &address, &text), node.answer(ACCEPTED, ""));
             assert!(posted.is_ok());
-            assert_eq!(head.contains("authorization: bearer token"), shows, "{head}");
-            assert_eq!(head.contains("authorization"), shows, "{head}");
+            assert_eq!(request.contains("authorization: bearer token"), shows, "{request}");
+            assert_eq!(request.contains("authorization"), shows, "{request}");
         }
     }
 
     #[tokio::test]
     async fn a_node_that_does_not_answer_delays_no_message_to_another() {
-        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (mut sender, mut outcomes) = start(api(&silent)).unwrap();
-        sender.send(label(), address(&silent), PostContent::Text("to the silent one".to_owned())).unwrap();
-        sender.send(label(), address(&other), PostContent::Text("to the other".to_owned())).unwrap();
-        tokio::spawn(async move { request_head(&other).await });
+        let (silent, other) = (NodeDouble::start().await, NodeDouble::start().await);
+        let (mut sender, mut outcomes) = start(silent.api()).unwrap();
+        sender.send(label(), silent.address(), PostContent::Text("to the silent one".to_owned())).unwrap();
+        sender.send(label(), other.address(), PostContent::Text("to the other".to_owned())).unwrap();
+        tokio::spawn(async move { other.answer(ACCEPTED, "").await });
         let outcome = tokio::time::timeout(WITHIN / 2, outcomes.recv()).await.expect("it is delayed").unwrap();
         assert!(matches!(&outcome.content, PostContent::Text(text) if text == "to the other"), "{outcome:?}");
         assert!(outcome.problem.is_none() && sender.is_busy());
@@ -232,13 +207,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_device_that_asks_again_and_again_stops_no_text() {
-        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (mut sender, _outcomes) = start(api(&silent)).unwrap();
+        let silent = NodeDouble::start().await;
+        let (mut sender, _outcomes) = start(silent.api()).unwrap();
         for _ in 0..1000 {
             let answer = PostContent::Signal(json!({"type": "sdp", "ephemeral": true}));
-            sender.send(label(), address(&silent), answer).unwrap();
+            sender.send(label(), silent.address(), answer).unwrap();
         }
-        sender.send(label(), address(&silent), PostContent::Text("still here".to_owned())).unwrap();
+        sender.send(label(), silent.address(), PostContent::Text("still here".to_owned())).unwrap();
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Authenticator {
     }
 
     /// The number of the client whose token a request shows, where nobody needs a token. Any other is ignored, and is no
-    /// failed login. Whoever asks must have paid for the lookup: it doesn't wait for the turn of a login.
+    /// failed login.
     pub(super) async fn client_number(&self, headers: &HeaderMap) -> Result<Option<Number>, Problem> {
         let Some(hash) = shown_token(headers) else { return Ok(None) };
         Ok(self.store.client_of_token(&hash).await?.map(|(number, _)| number))
