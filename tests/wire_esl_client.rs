@@ -298,17 +298,10 @@ async fn an_outbound_socket_gives_channel_data_and_takes_applications() {
     let (channel, session) = outbound::accept(ours, EslOptions::default()).await.unwrap();
     let id = channel.get("Unique-ID");
     assert_eq!(id.as_deref(), Some("0841cb7b-091c-4f8d-88fa-3d1d8f0eee35"));
-    let call = tokio::spawn(async move {
-        let set = "sidecall_route=packet sidecall_trunk=partner";
-        session.execute("multiset", set).await?;
-        session.exit().await
-    });
-    let (before, exit) = sent.split_at(sent.rfind("exit").unwrap());
-    pbx.expect(before).await;
-    let (executed, bye) = rest.split_at(rest.find("\n\n").unwrap() + 2);
-    pbx.say(executed).await;
-    pbx.expect(exit).await;
-    pbx.say(bye).await;
+    let set = "sidecall_route=packet sidecall_trunk=partner";
+    let call = tokio::spawn(async move { session.finish("multiset", set).await });
+    pbx.expect(sent).await;
+    pbx.say(rest).await;
     call.await.unwrap().unwrap();
 }
 
@@ -320,9 +313,10 @@ async fn a_lingering_socket_still_answers_and_a_dropped_session_closes_it() {
     let (_channel, session) = outbound::accept(ours, EslOptions::default()).await.unwrap();
     pbx.expect("connect\n\n").await;
     pbx.say("Content-Type: text/disconnect-notice\nContent-Disposition: linger\n\n").await;
-    let asked = tokio::spawn(async move { session.execute("hangup", "").await.map(drop) });
-    pbx.expect("sendmsg\ncall-command: execute\nexecute-app-name: hangup\n\n").await;
+    let asked = tokio::spawn(async move { session.finish("hangup", "").await });
+    pbx.expect("sendmsg\ncall-command: execute\nexecute-app-name: hangup\n\nexit\n\n").await;
     pbx.reply("+OK").await;
+    pbx.reply("+OK bye").await;
     asked.await.unwrap().unwrap();
     assert_eq!(pbx.0.read(&mut [0; 16]).await.unwrap(), 0);
 }

@@ -8,8 +8,8 @@
 //!   Content-Type: command/reply
 //! ```
 //!
-//! In the synchronous form the channel waits for us indefinitely: always [`exit`](Session::exit) or drop the
-//! session. When the socket closes, the dialplan continues.
+//! In the synchronous form the channel waits for us indefinitely: always [`finish`](Session::finish) or drop
+//! the session. When the socket closes, the dialplan continues.
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -48,14 +48,13 @@ pub async fn accept(stream: impl ByteStream + 'static, options: EslOptions) -> R
 }
 
 impl Session {
-    /// Runs an application on the channel.
-    pub async fn execute(&self, application: &str, argument: &str) -> Result<EslReply, EslError> {
-        let command = Command::execute(application, argument)?;
-        self.client.send(command).await?.accepted()
-    }
-
-    /// Ends the session; the dialplan continues.
-    pub async fn exit(self) -> Result<(), EslError> {
-        self.client.exit().await
+    /// Runs an application on the channel and ends the session, in one write; the dialplan continues. Returns once
+    /// FreeSWITCH has said that the application ran.
+    pub async fn finish(self, application: &str, argument: &str) -> Result<(), EslError> {
+        let commands = [Command::execute(application, argument)?, Command::exit()];
+        for reply in self.client.pipeline(commands).await? {
+            reply.accepted()?;
+        }
+        Ok(())
     }
 }

@@ -12,16 +12,16 @@ use lab::{Calls, Changes, Kind, PSTN, Pbx, PbxConfig};
 use crate::agent_double::{AgentDouble, Reply, block};
 use crate::{NUMBER, packet, pstn};
 
-const TABLE: &str = include_str!("cost.txt");
+pub(super) const TABLE: &str = include_str!("cost.txt");
 
 /// A manager user who is told everything. The agent's is told nothing of applications and variables.
 const COUNTER: &str = "counter";
 const SECRET: &str = "counter-secret";
 
-type Event = BTreeMap<String, String>;
+pub(super) type Event = BTreeMap<String, String>;
 
 /// Somebody whom the PBX tells everything.
-struct Listener {
+pub(super) struct Listener {
     kind: Kind,
     events: Arc<Mutex<Vec<Event>>>,
     socket: TcpStream,
@@ -36,7 +36,7 @@ struct Cost {
 }
 
 impl Listener {
-    fn start(pbx: &Pbx) -> Listener {
+    pub(super) fn start(pbx: &Pbx) -> Listener {
         let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
         let hello = match pbx.kind() {
             Kind::Asterisk => {
@@ -66,13 +66,19 @@ impl Listener {
     fn cost(&self, agent: Option<&AgentDouble>, calls: &Calls, pbx: SocketAddr) -> Cost {
         let actions = || agent.map_or(0, AgentDouble::actions);
         let costs = [(); 5].map(|()| {
-            self.events.lock().unwrap().clear();
             let before = actions();
-            assert_eq!(calls.place(pbx).unwrap().statuses(), [Some(200)]);
-            self.wait_until_idle();
-            Cost::of(self.kind, &self.events.lock().unwrap(), actions() - before)
+            let events = self.events_of(calls, pbx);
+            Cost::of(self.kind, &events, actions() - before)
         });
         Cost::median(&costs)
+    }
+
+    /// Places a call, and waits for its last event.
+    pub(super) fn events_of(&self, calls: &Calls, pbx: SocketAddr) -> Vec<Event> {
+        self.events.lock().unwrap().clear();
+        assert_eq!(calls.place(pbx).unwrap().statuses(), [Some(200)]);
+        self.wait_until_idle();
+        self.events.lock().unwrap().clone()
     }
 
     /// Waits until each channel is gone, and half a second has passed without an event of one.
@@ -146,7 +152,7 @@ fn next(lines: &mut BufReader<TcpStream>) -> Option<Event> {
     block(&mut &body[..])
 }
 
-fn event_name(event: &Event) -> &str {
+pub(super) fn event_name(event: &Event) -> &str {
     event.get("Event").or_else(|| event.get("Event-Name")).map_or("", String::as_str)
 }
 

@@ -7,6 +7,7 @@
 mod agent_double;
 mod announcements;
 mod cost;
+mod cost_modes;
 mod enrolment;
 mod hold;
 mod hostile;

@@ -37,7 +37,6 @@ impl Held {
     pub async fn answer(self, answer: &DialplanAnswer) -> Result<(), PbxError> {
         // `multiset` takes NAME=VALUE separated by blanks, which no value has.
         let variables: Vec<_> = answer.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        self.session.execute("multiset", &variables.join(" ")).await?;
-        Ok(self.session.exit().await?)
+        Ok(self.session.finish("multiset", &variables.join(" ")).await?)
     }
 }

@@ -146,11 +146,13 @@ fn read_dialplan(xml: &str) -> Dialplan {
                 binds_numbers |= tag.attribute("field").is_some_and(|field| field.contains(binding));
             }
             // Of an older out.xml, or a copy of it: a number that somebody dials can run a command there.
-            ("action", _) if tag.attribute("data") == Some("sidecall_place=${destination_number}") => {
+            ("action", _)
+                if tag.attribute("data").is_some_and(|data| data.contains("sidecall_place=${destination_number}")) =>
+            {
                 dialplan.missing.push("sidecall/out.xml");
             }
             // Of out.xml. Older copies had it behind the announcement.
-            ("action", _) if tag.attribute("data") == Some("route XML sidecall") => match extension {
+            ("action", _) if tag.attribute("data").is_some_and(leads_to_the_trunk) => match extension {
                 "sidecall-originating" => dialplan.missing.push("sidecall/originating.xml"),
                 "sidecall-terminating" => dialplan.missing.push("sidecall/terminating.xml"),
                 _ => dialplan.outgoing.push(context.to_owned()),
@@ -172,6 +174,12 @@ fn read_dialplan(xml: &str) -> Dialplan {
         dialplan.missing.push("sidecall/terminating.xml");
     }
     dialplan
+}
+
+/// `%[…]` holds variables for this application alone; out.xml of an earlier version has none.
+fn leads_to_the_trunk(data: &str) -> bool {
+    let data = data.strip_prefix("%[").and_then(|rest| rest.split_once(']')).map_or(data, |(_, data)| data);
+    data == "route XML sidecall"
 }
 
 /// A tag of FreeSWITCH's own XML, which has no comments and no `>` in attributes.
@@ -228,11 +236,13 @@ mod tests {
         let whole = r#"<context name="public"><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
             <context name="ivr"><extension name="sidecall-attendant"/><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
             <context name="sidecall"><extension name="announce"/><extension name="route"><condition field="${sidecall_route}/${md5(${sidecall_called})}/${sidecall_place}/${sidecall_call}" expression="x"/></extension></context>
-            <context name="out"><extension name="any"><condition><action application="execute_extension" data="route XML sidecall"/></condition></extension></context>"#;
+            <context name="out"><extension name="any"><condition><action application="execute_extension" data="%[sidecall_place=${md5(${destination_number})}]route XML sidecall"/></condition></extension></context>"#;
         let dialplan = read_dialplan(whole);
         assert_eq!(dialplan.outgoing, ["out"]);
         assert_eq!((dialplan.terminating, dialplan.attendants), (vec!["public".to_owned()], vec!["ivr".to_owned()]));
         assert_eq!(dialplan.missing, Vec::<&str>::new());
+        let earlier = whole.replace("%[sidecall_place=${md5(${destination_number})}]", "");
+        assert_eq!(read_dialplan(&earlier).outgoing, ["out"]);
         let runs = "<action application=\"set\" data=\"sidecall_place=${destination_number}\"/>";
         let older = whole.replace("<action ", &format!("{runs}{runs}<action "));
         assert_eq!(read_dialplan(&older).missing, ["sidecall/out.xml"]);
