@@ -18,7 +18,7 @@ unit:
 # Format and lint
 lint:
     cargo fmt --all --check
-    cargo clippy --locked -p sidecall -p sidecall-lab --all-targets -- -D warnings
+    cargo clippy --locked -p sidecall -p sidecall-lab -p sidecall-load --all-targets -- -D warnings
     cargo clippy --locked -p sidecall-tidy --all-targets -- -D warnings
     shellcheck -x install.sh install/*.sh tests/run lab/*.sh fuzz/run fuzz/instrument .ci/run
 
@@ -42,6 +42,11 @@ fuzz *ARGS:
 bench:
     cargo bench
     cargo bench -p sidecall-bench-decoding
+
+# Many scripted PBXs, at a rate that grows until something breaks; `just load --help` explains it
+load *ARGS:
+    cargo build --release --locked -p sidecall -p sidecall-load
+    target/release/sidecall-load {{ARGS}}
 
 # See it work on real PBXs
 demo *ARGS:

@@ -1,6 +1,7 @@
 //! The lab: real PBXs, phones and trunks in private instances, on loopback, gone when dropped.
 //!
-//! Shared by the tests and the examples. Most of it blocks: call it outside a runtime.
+//! Shared by the tests, the examples and the benches. Most of it blocks: call it outside a runtime. Only [`scripted`] PBXs,
+//! which are real in nothing but what they say, live in one.
 //! Nothing of a real installation is written to.
 //!
 //! Who has which address: `PHONES`, [`PACKET`] and [`PSTN`] are three loopback addresses, which is
@@ -17,6 +18,7 @@ pub mod net;
 pub mod pbx;
 mod process;
 pub mod scenario;
+pub mod scripted;
 pub mod sidecall;
 pub mod sip;
 

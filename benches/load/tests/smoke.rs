@@ -1,0 +1,25 @@
+//! The load generator itself, with few calls: every one is decided, and every pair is told.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn two_pbxs_have_every_call_decided_and_every_pair_told() {
+    let sidecall = lab::sidecall::binary();
+    let mut load = Command::new(env!("CARGO_BIN_EXE_sidecall-load"));
+    load.args(["--pbxs", "2", "--numbers", "100", "--clients", "20", "--rate", "10", "--to", "10"]);
+    // Other tests compile and call beside it: this is not about speed.
+    load.args(["--step", "2", "--duration", "2", "--talk", "200", "--hold", "10000", "--limit", "10000", "--json"]);
+    let output = load.arg("--sidecall").arg(sidecall).output().expect("the load generator");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let step = &report["steps"][0];
+    assert!(step["calls"].as_u64().is_some_and(|calls| calls >= 5), "{report}");
+    for count in ["undecided", "unpaired", "unmade", "strangers", "streams_ended"] {
+        assert_eq!(step[count], 0, "{count}: {report}");
+    }
+    assert_eq!((&report["broke"], &report["held"]), (&Value::Null, &10.0.into()), "{report}");
+    assert!(step["node"]["memory_mb"].as_f64().is_some_and(|memory| memory > 1.0), "{report}");
+}
