@@ -95,6 +95,9 @@ impl FileLock {
     }
 
     fn holder(&self) -> String {
+        if !self.has_one_name() {
+            return "another process".to_owned();
+        }
         let mut text = [0; 16];
         let length = self.0.read_at(&mut text, 0).unwrap_or(0);
         let id = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.trim_end().parse::<u32>().ok());
@@ -212,16 +215,16 @@ mod tests {
         drop(lock(&path).await.unwrap());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         fs::remove_file(&file).unwrap();
-        fs::write(folder.path().join("victim"), "precious").unwrap();
+        fs::write(folder.path().join("victim"), "4711").unwrap();
         symlink("victim", &file).unwrap();
         assert!(matches!(lock(&path).await, Err(StoreError::Open { .. })));
-        assert_eq!(fs::read_to_string(folder.path().join("victim")).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(folder.path().join("victim")).unwrap(), "4711");
         // A backup may have made this link, so the file still serves as a lock.
         fs::remove_file(&file).unwrap();
         fs::hard_link(folder.path().join("victim"), &file).unwrap();
         let _held = lock(&path).await.unwrap();
-        assert!(lock(&path).await.is_err());
-        assert_eq!(fs::read_to_string(folder.path().join("victim")).unwrap(), "precious");
+        assert_eq!(lock(&path).await.unwrap_err().to_string(), refused(&path, "another process"));
+        assert_eq!(fs::read_to_string(folder.path().join("victim")).unwrap(), "4711");
     }
 
     #[tokio::test]
