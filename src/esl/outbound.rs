@@ -49,7 +49,7 @@ pub async fn accept(stream: impl ByteStream + 'static, options: EslOptions) -> R
 
 impl Session {
     /// Runs an application on the channel and ends the session, in one write; the dialplan continues. Returns once
-    /// FreeSWITCH has said that the application ran.
+    /// FreeSWITCH has taken both, which says nothing of how the application went.
     pub async fn finish(self, application: &str, argument: &str) -> Result<(), EslError> {
         let commands = [Command::execute(application, argument)?, Command::exit()];
         for reply in self.client.pipeline(commands).await? {
