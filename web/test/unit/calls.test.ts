@@ -30,6 +30,8 @@ test("a call without ringing, and one that nobody answers", () => {
   const ringing = node(EMPTY, { type: "ringing", role: "second", peer: { number: "1" } });
   assert.equal(only(node(ringing, { type: "missed", role: "second", peer: { number: "1" } })).phase, "missed");
   assert.equal(only(node(ringing, { type: "ended", number: "1" })).phase, "ended");
+  const voiceMail = node(ringing, { type: "over" });
+  assert.deepEqual(["ended", "missed"], [voiceMail, node(voiceMail, { type: "missed", role: "second", peer: { number: "1" } })].map((calls) => only(calls).phase));
   const missed = only(node(EMPTY, { type: "missed", role: "second", peer: { number: "1" }, at: 400 }, 9000));
   assert.deepEqual([missed.phase, missed.began, missed.ended], ["missed", 400, 400]);
 });
