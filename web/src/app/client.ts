@@ -1,5 +1,6 @@
 // The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
-import { authors, type Call, type CallEvent, type Calls, type FileFailure, keyOf, type Line, personOf, present, step } from "../core/calls.ts";
+import { type Call, type CallEvent, type Calls, type FileFailure, type Line, step } from "../core/calls.ts";
+import { authors, keyOf, personOf, present } from "../core/people.ts";
 import type { NodeMessage, Peer, Person, SentBy } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";

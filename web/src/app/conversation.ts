@@ -1,5 +1,6 @@
 // What happens beside the voice in one call: who is invited to what, the sessions, shared sources and files.
-import { type Call, type FileFailure, keyOf, type Party, present, senderKey } from "../core/calls.ts";
+import type { Call, FileFailure, Party } from "../core/calls.ts";
+import { keyOf, present, senderKey } from "../core/people.ts";
 import type { SentBy } from "../core/envelope.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { InvitationKind, Signal, Source } from "../core/signal.ts";

@@ -1,5 +1,6 @@
 // How those in a call are reached, and whether they still are.
-import { type Call, present, senderOf } from "../core/calls.ts";
+import type { Call } from "../core/calls.ts";
+import { present, senderOf } from "../core/people.ts";
 import { type NodeMessage, parseAddress, type Peer, type SentBy } from "../core/envelope.ts";
 import { isAlive } from "../net/outbox.ts";
 

@@ -1,7 +1,8 @@
 // A call: who it is with, what can be shared, the stage, and the chat.
 import type { Conversation } from "../app/conversation.ts";
 import type { Card } from "../core/card.ts";
-import { type Call, type Line, people, present } from "../core/calls.ts";
+import type { Call, Line } from "../core/calls.ts";
+import { people, present } from "../core/people.ts";
 import { duration } from "../core/format.ts";
 import type { Invitation } from "../core/invitations.ts";
 import { type Source, SOURCES } from "../core/signal.ts";

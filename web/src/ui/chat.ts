@@ -1,7 +1,7 @@
 // The chat of a call: its lines, what became of the own ones, and the field to write.
 import { type Card, CARD_FIELDS, cardText, vcard } from "../core/card.ts";
 import type { Call, Line, LineState } from "../core/calls.ts";
-import { present } from "../core/calls.ts";
+import { present } from "../core/people.ts";
 import { pieces, TEXT_MAX } from "../core/text.ts";
 import { canSaveFolder, saveAll, saveBlob, type SavedAll, saveFile } from "../files/save.ts";
 import type { Context } from "./context.ts";

@@ -1,6 +1,6 @@
 // What every view uses: the texts, the locale, and how people are named.
 import type { Call, Line, Party } from "../core/calls.ts";
-import { keyOf, people } from "../core/calls.ts";
+import { authors, keyOf, people } from "../core/people.ts";
 import type { Person } from "../core/envelope.ts";
 import { phone, size } from "../core/format.ts";
 import type { Catalogue, Language } from "../core/locale/mod.ts";
@@ -33,10 +33,10 @@ export class Context {
     return this.all(people(call));
   }
 
-  /** Whom a session is with, or an invitation is from; everybody, if it is not known which of them. */
+  /** Whom a session is with, or an invitation is from; all who may be, if it is not known which of them. */
   partyName(call: Call, party: string): string {
     const found = call.parties.find((known) => keyOf(known) === party);
-    return found === undefined ? this.names(call) : this.name(found);
+    return found === undefined ? this.all(authors(call, {})) : this.name(found);
   }
 
   /** Who has written a line of another's. Lines of earlier versions do not say. */

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { type Call, keyOf, present } from "../../src/core/calls.ts";
+import type { Call } from "../../src/core/calls.ts";
+import { keyOf, present } from "../../src/core/people.ts";
 import { en } from "../../src/core/locale/en.ts";
 import { type Access, GuestAccess } from "../../src/net/access.ts";
 import { type Api, ApiError } from "../../src/net/api.ts";
@@ -421,6 +422,17 @@ test("in a conference, the one whom the node names has written, and invites", as
   const answers = () => double.posted.filter(({ content }) => content["type"] === "bye");
   await until(() => answers().length === 3);
   assert.deepEqual(answers().map(({ address }) => address), [addressOf("device"), addressOf("2"), addressOf("2")]);
+});
+
+test("what names nobody is not taken for the one who stays in a conference", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await double.meets("one", "2");
+  await double.takes("one", { type: "ended", number: "2" });
+  for (const content of [{ type: "text", text: "hi" }, INVITE]) await double.takes("one", { type: "message", content });
+  const names = double.client.calls.get("one")!.lines.at(-1)!.by!.map(({ number }) => number);
+  const { invitations } = double.client.conversation("one")!;
+  assert.deepEqual([names, invitations.map(({ party, state }) => [party, state])], [["1", "2"], [[undefined, "open"]]]);
 });
 
 test("somebody who has left is still named, and invites to nothing", async () => {

@@ -37,6 +37,8 @@ test("an invitation has the name of the one who invites, if that is known", () =
   const call = callWith(named("2", "Bob"), withheld);
   const [bob, nobody, all] = ["2", "?", ""].map((of) => context.partyName(call, of));
   assert.deepEqual([bob, nobody, all], ["Bob", en.withheld, `Bob and ${en.withheld}`]);
+  const left = callWith({ ...named("2", "Bob"), present: false, leftOthers: true }, named("3", "Carol"));
+  assert.equal(context.partyName(left, ""), "Bob and Carol", "who has left can still invite");
 });
 
 test("a line keeps the name of the one who was there when it came", () => {
