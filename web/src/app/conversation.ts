@@ -7,6 +7,7 @@ import type { InvitationKind, Signal, Source } from "../core/signal.ts";
 import { bundleOf, type Entry } from "../files/entries.ts";
 import { postAtOnce } from "../net/outbox.ts";
 import { Agreements } from "./agreements.ts";
+import { GuestNews } from "./guestnews.ts";
 import { replyTo } from "./reach.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import { type Self, Sessions } from "./sessions.ts";
@@ -32,6 +33,7 @@ export class Conversation {
   #call: Call;
   readonly #agreements: Agreements;
   readonly #sessions: Sessions;
+  readonly #guestNews: GuestNews;
   readonly sources: Sources;
   readonly transfers: Transfers;
 
@@ -47,6 +49,8 @@ export class Conversation {
     this.transfers = transfers;
     this.#sessions = sessions;
     this.#agreements = new Agreements(self, { sessions, sources, transfers }, { ...events, post, call: () => this.#call });
+    this.#guestNews = new GuestNews(post);
+    this.#guestNews.tell(call);
   }
 
   get invitations(): readonly Invitation[] {
@@ -70,6 +74,7 @@ export class Conversation {
     const isGone = (party: string) => (party === "" ? someoneLeft : !isHere(party));
     for (const session of this.sessions) if (isGone(session.facts.party)) this.#sessions.end(session);
     this.#agreements.left(isGone);
+    this.#guestNews.tell(call);
   }
 
   /** Takes sessions up again after a reload. */

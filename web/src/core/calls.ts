@@ -13,6 +13,7 @@ import type { Card } from "./card.ts";
 import type { NodeMessage, Peer, Person, Role } from "./envelope.ts";
 import { authors, hasClient, isSame, present } from "./people.ts";
 import type { Reason } from "./transfer/frames.ts";
+import { type KnownVisitor, visited, type VisitorNews } from "./visitors.ts";
 
 export type Phase = "ringing" | "active" | "ended" | "missed";
 export type LineState = "sending" | "sent" | "waiting" | "delivered" | "seen" | "failed";
@@ -27,7 +28,8 @@ export interface Party extends Peer {
 
 export type LineBody =
   | { readonly kind: "text"; readonly text: string; readonly card?: Card }
-  | { readonly kind: "joined" | "left"; readonly who: Person }
+  /** `hosts`: whose guest it is, if it is one of somebody else. */
+  | { readonly kind: "joined" | "left"; readonly who: Person; readonly hosts?: readonly Person[] }
   | {
       readonly kind: "files";
       readonly name: string;
@@ -61,6 +63,8 @@ export interface Call {
   readonly answered?: number;
   readonly ended?: number;
   readonly parties: readonly Party[];
+  /** Guests of others. */
+  readonly visitors?: readonly KnownVisitor[];
   /** This device's own address in the call. */
   readonly reply?: string;
   readonly lines: readonly Line[];
@@ -76,6 +80,7 @@ export type CallEvent =
   | { readonly type: "line"; readonly call: string; readonly line: Line; readonly shown: boolean }
   | { readonly type: "state"; readonly call: string; readonly ids: readonly string[]; readonly state: LineState }
   | { readonly type: "typing"; readonly call: string; readonly until: number; readonly by: readonly Person[] }
+  | ({ readonly type: "visitors"; readonly call: string } & VisitorNews)
   | { readonly type: "read"; readonly call: string }
   | { readonly type: "over"; readonly call: string; readonly now: number };
 
@@ -108,6 +113,11 @@ export function step(calls: Calls, event: CallEvent): Calls {
     }
     case "typing":
       return put(calls, { ...call, typing: { until: event.until, by: event.by } });
+    case "visitors": {
+      if (isOver(call)) return calls;
+      const { call: known, lines } = visited(call, event);
+      return put(calls, { ...known, lines: [...call.lines, ...lines].slice(-LINES_MAX) });
+    }
     case "read":
       return call.unread === 0 ? calls : put(calls, { ...call, unread: 0 });
     case "over":

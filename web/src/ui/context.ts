@@ -5,6 +5,7 @@ import type { Person } from "../core/envelope.ts";
 import { phone, size } from "../core/format.ts";
 import type { Catalogue, Language } from "../core/locale/mod.ts";
 import type { Bundle } from "../core/signal.ts";
+import { visitors } from "../core/visitors.ts";
 
 export class Context {
   readonly t: Catalogue;
@@ -42,6 +43,12 @@ export class Context {
   /** Who has written a line of another's. Lines of earlier versions do not say. */
   author(call: Call, { by }: Line): string {
     return by === undefined ? this.names(call) : this.all(by);
+  }
+
+  /** The guests of others in a call, each with their hosts; empty if there are none. */
+  visitors(call: Call): string {
+    const named = visitors(call).map(({ name, hosts }) => this.t.visitor(name, this.all(hosts)));
+    return named.length === 0 ? "" : this.t.visitors(this.t.and(named));
   }
 
   /** The numbers of those who are shown by name. */

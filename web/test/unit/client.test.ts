@@ -447,3 +447,17 @@ test("somebody who has left is still named, and invites to nothing", async () =>
   assert.deepEqual(line.by, [{ number: "2", name: "Name 2" }]);
   assert.deepEqual([double.client.conversation("one")!.invitations, double.notices], [[], []]);
 });
+
+test("a host tells of guests, and neither a guest nor who has left does", async () => {
+  const call = () => double.client.calls.get("one")!;
+  const news = (name: string) => ({ type: "guests", guests: [{ id: name, name }], from: "phone-phone-phone" });
+  await double.start();
+  await double.meets("one", "1");
+  await double.meets("one", "2");
+  await double.takes("one", { type: "guest", role: "first", guest: { id: "g1", name: "Zoë", address: addressOf("g1"), capabilities: [] } });
+  await double.takes("one", { type: "ended", number: "2" });
+  await double.takes("one", { type: "message", content: news("Max"), sender: addressOf("1") });
+  await double.takes("one", { type: "message", content: news("Eve"), sender: addressOf("2") });
+  await double.takes("one", { type: "message", content: news("Eve"), guest: "g1" });
+  assert.deepEqual(call().visitors?.map(({ name, hosts }) => [name, hosts]), [["Max", [{ number: "1", name: "Name 1" }]]]);
+});
