@@ -201,8 +201,9 @@ export class Client {
         setTimeout(() => this.#events.changed(), TYPED + 100);
         return;
       case "guests": {
-        // Guests have none, and who has left has taken theirs along.
-        if (message.guest !== undefined || senderOf(call, message)?.present === false) return;
+        // Guests have none, and who has left has taken theirs along. Nobody speaks for this device.
+        const isOwn = this.#ready.get(call.id)?.from === signal.from;
+        if (message.guest !== undefined || isOwn || senderOf(call, message)?.present === false) return;
         const news = { id: message.id, device: signal.from, hosts: by, guests: signal.guests, now: Date.now() };
         return this.#step({ type: "visitors", call: call.id, ...news });
       }

@@ -53,6 +53,11 @@ export class Conversation {
     this.#guestNews.tell(call);
   }
 
+  /** How this device names itself in the call. */
+  get from(): string {
+    return this.#self.from;
+  }
+
   get invitations(): readonly Invitation[] {
     return this.#agreements.all;
   }

@@ -1,6 +1,6 @@
 // Tells the others in a call who is there as a guest of this device.
 import type { Call } from "../core/calls.ts";
-import { present } from "../core/people.ts";
+import { keyOf, present } from "../core/people.ts";
 
 export class GuestNews {
   readonly #post: (address: string, content: object) => Promise<unknown>;
@@ -11,19 +11,28 @@ export class GuestNews {
     this.#post = post;
   }
 
-  /** Tells those who do not know it yet. Guests are told nothing of each other. */
+  /**
+   * Tells those who do not know it yet; and everybody again when another one comes or leaves, for whom a guest of somebody who has
+   * left is gone, if they are not told whose it is. Guests are told nothing of each other.
+   */
   tell(call: Call): void {
     // What an earlier page of this device told is not known here: whoever had guests says when the last one has gone.
     if (!call.parties.some(({ guest }) => guest !== undefined)) return;
     const here = present(call);
     const guests = here.flatMap(({ guest, name }) => (guest === undefined ? [] : [{ id: guest, name }]));
     const text = `Guests: ${guests.map(({ name }) => name).join(", ") || "–"}`;
-    const news = { type: "guests", guests, text };
-    for (const { address, guest } of here) {
-      const told = JSON.stringify(guests);
-      if (address === undefined || guest !== undefined || this.#told.get(address) === told) continue;
+    const others = here.filter(({ guest }) => guest === undefined);
+    const told = JSON.stringify([guests, guests.length === 0 ? [] : others.map(keyOf)]);
+    for (const { address } of others) {
+      if (address === undefined || this.#told.get(address) === told) continue;
       this.#told.set(address, told);
-      void this.#post(address, news);
+      void this.#send(address, { type: "guests", guests, text }, told);
     }
+  }
+
+  /** What did not arrive is told again at the next change. */
+  async #send(address: string, news: object, told: string): Promise<void> {
+    const posted = await this.#post(address, news).catch(() => "unreachable");
+    if (typeof posted !== "number" && this.#told.get(address) === told) this.#told.delete(address);
   }
 }

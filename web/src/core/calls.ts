@@ -13,7 +13,7 @@ import type { Card } from "./card.ts";
 import type { NodeMessage, Peer, Person, Role } from "./envelope.ts";
 import { authors, hasClient, isSame, present } from "./people.ts";
 import type { Reason } from "./transfer/frames.ts";
-import { type KnownVisitor, visited, type VisitorNews } from "./visitors.ts";
+import { type KnownVisitor, visited, type VisitorNews, withoutGuestsOf } from "./visitors.ts";
 
 export type Phase = "ringing" | "active" | "ended" | "missed";
 export type LineState = "sending" | "sent" | "waiting" | "delivered" | "seen" | "failed";
@@ -116,7 +116,7 @@ export function step(calls: Calls, event: CallEvent): Calls {
     case "visitors": {
       if (isOver(call)) return calls;
       const { call: known, lines } = visited(call, event);
-      return put(calls, { ...known, lines: [...call.lines, ...lines].slice(-LINES_MAX) });
+      return put(calls, added(known, lines));
     }
     case "read":
       return call.unread === 0 ? calls : put(calls, { ...call, unread: 0 });
@@ -193,13 +193,12 @@ function joined(call: Call, message: Coming, now: number): Call {
   const introduce = call.answered !== undefined && before?.present !== true;
   const line: Line = { id: `${message.id}.joined`, at: now, own: false, kind: "joined", who: message.peer };
   return {
-    ...without(call, "ended"),
+    ...without(added(call, introduce ? [line] : []), "ended"),
     role: message.role,
     phase: "active",
     answered: call.answered ?? now,
     parties: [...others, party],
     ...(message.reply !== undefined && { reply: message.reply }),
-    lines: introduce ? [...call.lines, line] : call.lines,
   };
 }
 
@@ -210,7 +209,15 @@ function left(call: Call, person: Person, id: string, now: number): Call {
   const away: Party = { ...gone, present: false, ...(leftOthers && { leftOthers }) };
   const parties = call.parties.map((party) => (party === gone ? away : party));
   if (!parties.some((party) => party.present)) return over({ ...call, parties }, now);
-  return { ...call, parties, lines: [...call.lines, { id: `${id}.left`, at: now, own: false, kind: "left", who: gone }] };
+  const line: Line = { id: `${id}.left`, at: now, own: false, kind: "left", who: gone };
+  return { ...added(withoutGuestsOf(call, gone), [line]), parties };
+}
+
+/** The call with more lines. No two have the same id: the page tells them apart by it. */
+function added(call: Call, lines: readonly Line[]): Call {
+  const known = new Set(call.lines.map(({ id }) => id));
+  const others = lines.filter(({ id }) => !known.has(id));
+  return others.length === 0 ? call : { ...call, lines: [...call.lines, ...others].slice(-LINES_MAX) };
 }
 
 /** The call without the phone whose place this person takes: the only party but for guests. In a conference, all may stay. */

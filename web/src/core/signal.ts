@@ -114,7 +114,9 @@ export function parseSignal(content: Json): Signal | undefined {
     }
     case "guests": {
       const guests = list(content["guests"], GUESTS_MAX, parseVisitor);
-      return guests && { type: "guests", guests, ...sender };
+      if (guests === undefined) return undefined;
+      const isFirst = ({ id }: Visitor, n: number) => guests.findIndex((guest) => guest.id === id) === n;
+      return { type: "guests", guests: guests.filter(isFirst), ...sender };
     }
     case "invite":
       return parseInvite(content, sender);

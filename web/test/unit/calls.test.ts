@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { type Call, type Calls, current, step } from "../../src/core/calls.ts";
 import { authors, keyOf, people, present, senderKey, senderOf } from "../../src/core/people.ts";
 import type { NodeMessage } from "../../src/core/envelope.ts";
-import { visitors } from "../../src/core/visitors.ts";
 
 let id = 0;
 const node = (calls: Calls, body: object, now = 1000) =>
@@ -173,28 +172,6 @@ test("somebody whom the node names and this page does not know is not taken for 
   assert.deepEqual(authors(only(calls), {}), authors(only(calls), by), "that client can still write");
   const keys = [by, { sender: "https://n.example/a/2" }, {}].map((by) => senderKey(only(calls), by));
   assert.deepEqual(keys, ["", "2", undefined]);
-});
-
-test("the guests of another are there as long as their host is, and each comes and goes once", () => {
-  const [bob, carol] = [{ number: "1", name: "Bob" }, { number: "2", name: "Carol" }];
-  const [zoe, max] = [{ id: "g1", name: "Zoë" }, { id: "g2", name: "Max" }];
-  let calls = node(node(EMPTY, peer("1", { name: "Bob" })), peer("2", { name: "Carol" }));
-  const tells = (host: object, device: string, ...guests: (typeof zoe)[]) => {
-    const news = { id: String((id += 1)), device, hosts: [host], guests, now: 0 };
-    calls = step(calls, { type: "visitors", call: "c", ...news });
-    return visitors(only(calls)).map(({ name, hosts }) => `${name} of ${hosts[0]!.name}`);
-  };
-  assert.deepEqual(tells(bob, "desk", zoe), ["Zoë of Bob"]);
-  assert.deepEqual(tells(bob, "desk", zoe, max), ["Zoë of Bob", "Max of Bob"]);
-  assert.deepEqual(tells(bob, "phone"), ["Zoë of Bob", "Max of Bob"], "another device has none");
-  assert.deepEqual(tells(carol, "desk"), ["Zoë of Bob", "Max of Bob"], "nobody else speaks for the device");
-  assert.deepEqual(tells(bob, "desk", max), ["Max of Bob"]);
-  const lines = only(calls).lines.flatMap((line) => (line.kind === "joined" || line.kind === "left" ? [[line.kind, line.who.name, line.hosts?.length]] : []));
-  assert.deepEqual(lines.slice(1), [["joined", "Zoë", 1], ["joined", "Max", 1], ["left", "Zoë", 1]]);
-  calls = node(calls, { type: "ended", number: "1" });
-  assert.deepEqual(visitors(only(calls)), []);
-  calls = node(calls, { type: "over" });
-  assert.equal(step(calls, { type: "visitors", call: "c", id: "x", device: "desk", hosts: [carol], guests: [zoe], now: 0 }), calls);
 });
 
 test("who has left a conference does not pass for the one who stays", () => {

@@ -459,5 +459,7 @@ test("a host tells of guests, and neither a guest nor who has left does", async 
   await double.takes("one", { type: "message", content: news("Max"), sender: addressOf("1") });
   await double.takes("one", { type: "message", content: news("Eve"), sender: addressOf("2") });
   await double.takes("one", { type: "message", content: news("Eve"), guest: "g1" });
+  const { from } = double.client.conversation("one")!;
+  await double.takes("one", { type: "message", content: { ...news("Eve"), from }, sender: addressOf("1") });
   assert.deepEqual(call().visitors?.map(({ name, hosts }) => [name, hosts]), [["Max", [{ number: "1", name: "Name 1" }]]]);
 });

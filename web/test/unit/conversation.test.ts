@@ -463,3 +463,19 @@ test("the others are told who is there as a guest, and the guests are not", () =
   double.conversation.update(callWith(party("2"), ...gone, { ...party("3"), present: false }));
   assert.deepEqual(told(), [["2", "guests", [], "Guests: –", undefined]]);
 });
+
+test("the others are told of guests again when that has not arrived, or another one has come or left", async () => {
+  const zoe: Party = { guest: "g1", name: "Zoë", address: "https://own.example/a/g1", capabilities: [], present: true };
+  double = new ConversationDouble();
+  const told = () => double.addressed.splice(0).map(([address, { type }]) => [address.at(-1), type]);
+  for (const [reach, again] of [["unreachable", 1], ["refused", 1], ["gone", 1], [1, 1], [1, 0]] as const) {
+    double.reach = reach;
+    double.conversation.update(callWith(party("2"), zoe));
+    await settle();
+    assert.equal(told().length, again, String(reach));
+  }
+  double.conversation.update(callWith(party("2"), party("3"), zoe));
+  assert.deepEqual(told(), [["2", "guests"], ["3", "guests"]]);
+  double.conversation.update(callWith(party("2"), { ...party("3"), present: false }, zoe));
+  assert.deepEqual(told(), [["2", "guests"]]);
+});

@@ -126,8 +126,8 @@ test("what does not keep to the limits is ignored", () => {
   }
 });
 
-test("a guest of another has a name that can be shown, or is none", () => {
-  const guests = [{ id: "g1", name: "Zoë\u202e\nEve" }, { id: "../g2", name: "Max" }, { id: "g3", name: "\u200b" }, { id: "g4" }, "g5"];
+test("a guest of another has a name that can be shown, and is one", () => {
+  const guests = [{ id: "g1", name: "Zoë\u202e\nEve" }, { id: "../g2", name: "Max" }, { id: "g3", name: "\u200b" }, { id: "g4" }, "g5", { id: "g1", name: "Eve" }];
   const signal = parseSignal({ type: "guests", from: FROM, guests });
   assert.deepEqual(signal?.type === "guests" && signal.guests, [{ id: "g1", name: "Zoë Eve" }]);
 });
