@@ -179,7 +179,7 @@ function body(context: Context, line: Line, events: ChatEvents): HTMLElement {
     case "left": {
       const { kind, who, hosts } = line;
       if (hosts === undefined) return h("p", {}, (kind === "joined" ? t.joined : t.left)(context.name(who)));
-      return h("p", { dir: "auto" }, (kind === "joined" ? t.visitorJoined : t.visitorLeft)(who.name ?? "", context.all(hosts)));
+      return h("p", { dir: "auto" }, context.visitorLine({ kind, who, hosts }));
     }
     case "files":
       return files(context, line, events);

@@ -7,6 +7,16 @@ import type { Catalogue, Language } from "../core/locale/mod.ts";
 import type { Bundle } from "../core/signal.ts";
 import { visitors } from "../core/visitors.ts";
 
+/** Guests of others that are named at the head of a call. */
+const VISITORS_SHOWN = 3;
+
+/** A line about a guest of others. */
+export interface VisitorLine {
+  readonly kind: "joined" | "left";
+  readonly who: Person;
+  readonly hosts: readonly Person[];
+}
+
 export class Context {
   readonly t: Catalogue;
   readonly language: Language;
@@ -45,10 +55,18 @@ export class Context {
     return by === undefined ? this.names(call) : this.all(by);
   }
 
-  /** The guests of others in a call, each with their hosts; empty if there are none. */
+  /** The guests of others in a call, the first ones with their hosts; empty if there are none. */
   visitors(call: Call): string {
-    const named = visitors(call).map(({ name, hosts }) => this.t.visitor(name, this.all(hosts)));
-    return named.length === 0 ? "" : this.t.visitors(this.t.and(named));
+    const all = visitors(call);
+    const named = all.slice(0, VISITORS_SHOWN).map(({ name, hosts }) => this.t.visitor(quotable(name), this.all(hosts)));
+    const more = all.length > VISITORS_SHOWN ? [this.t.moreVisitors(all.length - VISITORS_SHOWN)] : [];
+    return all.length === 0 ? "" : this.t.visitors(this.t.and([...named, ...more]));
+  }
+
+  /** What is said of a guest of others who has come or gone. */
+  visitorLine({ kind, who, hosts }: VisitorLine): string {
+    const say = kind === "joined" ? this.t.visitorJoined : this.t.visitorLeft;
+    return say(quotable(who.name ?? ""), this.all(hosts));
   }
 
   /** The numbers of those who are shown by name. */
@@ -79,4 +97,9 @@ export function initials(name: string): string {
   const words = name.split(/\s+/).filter((word) => /^\p{L}/u.test(word));
   const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map((word) => Array.from(word ?? "")[0] ?? "");
   return letters.join("").toUpperCase();
+}
+
+/** A name as it stands in quotation marks: it cannot end them, and pass for a part of the sentence. */
+function quotable(name: string): string {
+  return name.replace(/["“”„‟«»‹›]/g, "'");
 }

@@ -149,13 +149,13 @@ test("whoever talks with the host sees that a guest is there, and that nobody ha
   const code = (await bob.page.locator(".guest-code").textContent()) ?? "";
   await bob.page.locator("dialog").getByRole("button", { name: "Close" }).click();
   const guest = await join(code, "Zoë");
-  await alice.sees("Zoë joined as a guest of Bob Baker. Nobody has checked this name.");
-  const there = alice.page.getByText("Also there: Zoë (guest of Bob Baker, not verified)");
+  await alice.sees("“Zoë” joined as a guest of Bob Baker. Nobody has checked this name.");
+  const there = alice.page.getByText("Also there: “Zoë” (guest of Bob Baker, not verified)");
   await there.waitFor();
   await alice.page.reload();
   await there.waitFor();
   await guest.getByRole("button", { name: "Leave" }).click();
-  await alice.sees("Zoë, a guest of Bob Baker, left");
+  await alice.sees("“Zoë”, a guest of Bob Baker, left");
   await there.waitFor({ state: "hidden" });
   assert.deepEqual([...bob.complaints, ...alice.complaints], []);
   for (const context of [guest.context(), bob.context, alice.context]) await context.close();
