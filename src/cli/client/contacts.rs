@@ -100,8 +100,14 @@ impl Contacts {
         let may_send = |known: &&Known| known.live || known.left_others;
         match address {
             Some(address) => self.at(call, address).map(|known| known.label.clone()),
-            None if self.in_call(call).filter(may_send).count() > 1 => None,
-            None => self.of(call),
+            None => {
+                let mut senders = self.in_call(call).filter(may_send);
+                match (senders.next(), senders.next()) {
+                    (Some(only), None) => Some(only.label.clone()),
+                    (Some(_), Some(_)) => None,
+                    (None, _) => self.of(call),
+                }
+            }
         }
     }
 
@@ -290,6 +296,19 @@ mod tests {
         assert_eq!([None, Some(&eve.address)].map(|from| n(&peers, from)), [None, Some(2)], "who has left can write");
         assert!(peers.has_left(&call("a"), Some(&eve.address)) && !peers.has_left(&call("a"), Some(&bob.address)));
         assert_eq!(peers.addresses(&call("a")), [bob.address]);
+    }
+
+    #[test]
+    fn after_a_conference_a_message_is_from_who_left_while_others_stayed() {
+        let mut peers = Contacts::default();
+        let (bob, eve) = (peer("+12125550100", Some("Bob")), peer("+12125550101", Some("Eve")));
+        for one in [&bob, &eve] {
+            peers.met(&call("a"), Role::First, one);
+        }
+        for one in [&bob, &eve] {
+            peers.ended(&call("a"), one.number.as_ref());
+        }
+        assert_eq!(peers.sender(&call("a"), None).map(|label| label.n), Some(1));
     }
 
     #[test]
