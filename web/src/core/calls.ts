@@ -233,7 +233,7 @@ function isOver({ phase }: Call): boolean {
 
 function over(call: Call, now: number): Call {
   const parties = call.parties.map((party) => ({ ...party, present: false }));
-  return { ...without(call, "typing"), phase: "ended", ended: now, parties };
+  return { ...without(without(call, "typing"), "visitors"), phase: "ended", ended: now, parties };
 }
 
 /** Adds or replaces a call. The oldest of those that are over is forgotten. */
@@ -247,7 +247,7 @@ function put(calls: Calls, call: Call): Calls {
   return next;
 }
 
-function without<K extends "ended" | "typing">(call: Call, key: K): Call {
+function without<K extends "ended" | "typing" | "visitors">(call: Call, key: K): Call {
   const { [key]: _, ...rest } = call;
   return rest as Call;
 }

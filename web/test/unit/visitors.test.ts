@@ -65,6 +65,8 @@ test("a guest is gone when one leaves whose guest it may be", () => {
   assert.deepEqual(tells([bob, carol], "desk", [zoe]), ["Max of Carol", "Zoë of Bob/Carol"], "told again");
   node({ type: "ended", number: "2" });
   assert.deepEqual(here(), []);
+  meets(carol);
+  assert.deepEqual(here(), [], "who is connected again tells again");
 });
 
 test("no two lines have the same id", () => {
