@@ -116,7 +116,8 @@ pub enum NoticeBody {
         /// The other side.
         peer: PeerIdentity,
     },
-    /// You are connected with somebody whose client the node doesn't know, or not yet. May repeat.
+    /// You are connected with somebody whose client the node doesn't know, or not yet; or your call is answered by a voice mail, a
+    /// menu, or a phone that nobody can name. May repeat.
     #[serde(rename = "answered")]
     Answered {
         /// Your own side of the call.

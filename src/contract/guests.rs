@@ -77,7 +77,7 @@ pub struct GuestView {
     pub capabilities: Vec<Capability>,
 }
 
-/// The guests of a number in a call.
+/// The guests of a number, or of one of its devices, in a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GuestList {
     /// The number's own side of the call.

@@ -108,9 +108,9 @@ impl FileInvitations {
         Some(self.0.remove(at).0)
     }
 
-    /// Forgets all invitations of a call.
-    pub fn call_ended(&mut self, call: &CallId) {
-        self.0.retain(|(known, _)| known.call != *call);
+    /// Forgets the invitations of a call, but for those whose sender stays in it.
+    pub fn somebody_left(&mut self, call: &CallId, stays: impl Fn(Option<&Address>) -> bool) {
+        self.0.retain(|(known, _)| known.call != *call || stays(known.sender.as_ref()));
     }
 
     fn advance(&mut self, call: &CallId, id: &InvitationId, from: State, to: State) -> Option<FileInvitation> {
@@ -197,7 +197,7 @@ mod tests {
         assert!(!all.receive(invitation(100)));
         all.won(&call(), &id(0));
         assert!(all.receive(invitation(100)));
-        all.call_ended(&call());
+        all.somebody_left(&call(), |_| false);
         assert!(all.0.is_empty());
     }
 

@@ -57,6 +57,27 @@ async fn a_guest_needs_a_name_that_can_be_shown() {
     assert_eq!(join(&host.node, &code, "Zoë", 1).await.0, 201);
 }
 
+/// No other client is told when they leave.
+#[tokio::test]
+async fn a_device_lists_the_guests_of_its_own_clients() {
+    let host = host().await;
+    let [_, phone] = host.node.device(BOB, "phone").await;
+    let [_, tablet] = host.node.device(BOB, "tablet").await;
+    let mut clients = Vec::new();
+    for token in [&phone, &tablet] {
+        let (status, bound) = host.node.send(Method::POST, "/v1/clients", token, json!({})).await;
+        assert_eq!(status, 201, "{bound}");
+        clients.push(bound["id"].as_str().unwrap().to_owned());
+    }
+    let (status, made) = host.try_invite(&clients[0], &phone).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(join(&host.node, made["code"].as_str().unwrap(), "Zoë", 1).await.0, 201);
+    let path = format!("/v1/calls/{}/guests", host.call);
+    for (token, count) in [(&phone, 1), (&tablet, 0), (&credential(BOB), 1)] {
+        assert_eq!(host.node.get(&path, token).await["guests"].as_array().unwrap().len(), count);
+    }
+}
+
 #[tokio::test]
 async fn a_call_has_eight_guests() {
     let mut host = host().await;

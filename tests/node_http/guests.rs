@@ -9,7 +9,9 @@ use sqlx::Row;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::{ADMIN, ALICE, BOB, CAROL, Stream, TestNode, answer, bridged, credential, dialled, ended};
+use crate::support::{
+    ADMIN, ALICE, BOB, CAROL, Stream, TestNode, answer, bridged, credential, dialled, ended, unbridged,
+};
 
 /// Bob's client in a call with somebody whom no node knows.
 pub(crate) struct Host {
@@ -256,6 +258,26 @@ async fn a_guest_is_gone_when_the_call_ends() {
     assert_eq!((&left["type"], &left["guest"]), (&json!("guest-left"), &json!(guest.id)));
     // The host's next call is none of the guest's business.
     assert!(host.node.get(&format!("/v1/calls/{other}/guests"), &credential(BOB)).await["guests"] == json!([]));
+}
+
+#[tokio::test]
+async fn a_guest_is_gone_when_the_host_has_transferred_the_call() {
+    let mut host = host().await;
+    let guest = host.guest(1).await;
+    let code = host.invite().await;
+    let mut own = open(&host.node, &guest.token).await;
+    own.next().await;
+    let carol = json!({"event": "identified", "leg": "leg-3", "number": CAROL});
+    host.node.events(&host.call, 3, &[unbridged("leg-1", "leg-2"), carol, bridged("leg-1", "leg-3")]).await;
+    assert_eq!(
+        post(&host.node, &guest.to_host, &json!({"text": "hello"})).await.0,
+        202,
+        "the host's phone is still there"
+    );
+    host.node.events(&host.call, 6, &[ended("leg-2")]).await;
+    assert_eq!(post(&host.node, &guest.to_host, &json!({})).await.0, 404);
+    assert_eq!(closed(&mut own).await, 1008);
+    assert_eq!(join(&host.node, &code, "Zoë", 2).await.0, 404);
 }
 
 #[tokio::test]

@@ -183,3 +183,36 @@ async fn a_client_learns_that_the_voice_goes_on_without_the_other_client() {
     node.events(&call, 3, &[ended("leg-2"), ended("leg-1")]).await;
     is_over(&mut alices, &call).await;
 }
+
+fn answered(leg: &str) -> Value {
+    json!({"event": "answered", "leg": leg})
+}
+
+#[tokio::test]
+async fn a_call_that_a_voice_mail_answers_is_up_for_the_caller_and_over_for_the_called_number() {
+    let (node, [mut alices, mut bobs], call) = alice_calls(BOB, [ALICE, BOB]).await;
+    node.events(&call, 1, &[dialled("leg-2"), ended("leg-2")]).await;
+    node.events(&call, 3, &[answered("leg-1")]).await;
+    is_answered(&mut alices, &call, "first", bob()).await;
+    is_over(&mut bobs, &call).await;
+    let (_, mut later) = connected(&node, ALICE).await;
+    is_answered(&mut later, &call, "first", bob()).await;
+    let guests = format!("/v1/calls/{call}/guests");
+    assert_eq!(node.send(Method::GET, &guests, &credential(ALICE), json!({})).await.0, 200, "guests may join");
+    node.events(&call, 4, &[ended("leg-1")]).await;
+    is_over(&mut alices, &call).await;
+    assert_eq!(bobs.peek_any().await["type"], "missed");
+    alices.silent().await;
+}
+
+#[tokio::test]
+async fn a_phone_that_nobody_can_name_has_answered_for_both() {
+    let (node, [mut alices, mut bobs], call) = alice_calls(BOB, [ALICE, BOB]).await;
+    let unreadable = json!({"event": "dialled", "leg": "leg-2", "unreadable": true});
+    node.events(&call, 1, &[unreadable, answered("leg-2"), bridged("leg-1", "leg-2")]).await;
+    is_answered(&mut alices, &call, "first", bob()).await;
+    is_answered(&mut bobs, &call, "second", alice()).await;
+    node.events(&call, 4, &[ended("leg-2"), ended("leg-1")]).await;
+    is_over(&mut alices, &call).await;
+    is_over(&mut bobs, &call).await;
+}

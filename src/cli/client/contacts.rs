@@ -42,6 +42,8 @@ struct Known {
     address: Address,
     capabilities: Vec<Capability>,
     live: bool,
+    /// Left while somebody else stayed: a conference. The address by which this client is reached there is still good.
+    left_others: bool,
 }
 
 /// All peers since the start.
@@ -69,6 +71,7 @@ impl Contacts {
             address: peer.address.clone(),
             capabilities: peer.capabilities.clone(),
             live: true,
+            left_others: false,
         };
         if at < self.known.len() {
             self.known[at] = known;
@@ -83,6 +86,8 @@ impl Contacts {
     pub(super) fn ended(&mut self, call: &CallId, number: Option<&Number>) -> Option<Label> {
         let at = self.known.iter().position(|known| known.call == *call && known.label.number.as_ref() == number)?;
         self.known[at].live = false;
+        let left_others = self.in_call(call).any(|known| known.live);
+        self.known[at].left_others = left_others;
         if self.current == Some(at) {
             self.current = self.known.iter().rposition(|known| known.live);
         }
@@ -90,20 +95,44 @@ impl Contacts {
     }
 
     /// Who has sent a message in a call: the peer with the address that the node names. If it names none, the sender is
-    /// known only if nobody else is in the call.
+    /// known only if nobody else may have sent it: who is in the call, or has left it while others stayed.
     pub(super) fn sender(&self, call: &CallId, address: Option<&Address>) -> Option<Label> {
-        let of_call = || self.known.iter().filter(|known| known.call == *call);
+        let may_send = |known: &&Known| known.live || known.left_others;
         match address {
-            Some(address) => of_call().find(|known| known.address == *address).map(|known| known.label.clone()),
-            None if of_call().filter(|known| known.live).count() > 1 => None,
-            None => self.of(call),
+            Some(address) => self.at(call, address).map(|known| known.label.clone()),
+            None => {
+                let mut senders = self.in_call(call).filter(may_send);
+                match (senders.next(), senders.next()) {
+                    (Some(only), None) => Some(only.label.clone()),
+                    (Some(_), Some(_)) => None,
+                    (None, _) => self.of(call),
+                }
+            }
         }
+    }
+
+    /// Whether the peer whom the node names as a sender has left the call.
+    pub(super) fn has_left(&self, call: &CallId, sender: Option<&Address>) -> bool {
+        sender.and_then(|sender| self.at(call, sender)).is_some_and(|known| !known.live)
+    }
+
+    /// The addresses of those who are in a call.
+    pub(super) fn addresses(&self, call: &CallId) -> Vec<Address> {
+        self.in_call(call).filter(|known| known.live).map(|known| known.address.clone()).collect()
+    }
+
+    fn in_call(&self, call: &CallId) -> impl DoubleEndedIterator<Item = &Known> {
+        self.known.iter().filter(move |known| known.call == *call)
+    }
+
+    fn at(&self, call: &CallId, address: &Address) -> Option<&Known> {
+        self.in_call(call).find(|known| known.address == *address)
     }
 
     /// The peer that a call is shown by: its latest one, live ones first.
     pub(super) fn of(&self, call: &CallId) -> Option<Label> {
-        let of_call = || self.known.iter().rev().filter(|known| known.call == *call);
-        of_call().find(|known| known.live).or_else(|| of_call().next()).map(|known| known.label.clone())
+        let latest = || self.in_call(call).rev();
+        latest().find(|known| known.live).or_else(|| latest().next()).map(|known| known.label.clone())
     }
 
     /// Parses a typed line.
@@ -264,7 +293,32 @@ mod tests {
         let unknown = "https://node.example/a/x".parse().ok();
         assert_eq!((n(&peers, unknown.as_ref()), peers.sender(&call("b"), Some(&bob.address))), (None, None));
         peers.ended(&call("a"), eve.number.as_ref());
-        assert_eq!([None, Some(&eve.address)].map(|from| n(&peers, from)), [Some(1), Some(2)]);
+        assert_eq!([None, Some(&eve.address)].map(|from| n(&peers, from)), [None, Some(2)], "who has left can write");
+        assert!(peers.has_left(&call("a"), Some(&eve.address)) && !peers.has_left(&call("a"), Some(&bob.address)));
+        assert_eq!(peers.addresses(&call("a")), [bob.address]);
+    }
+
+    #[test]
+    fn after_a_conference_a_message_is_from_who_left_while_others_stayed() {
+        let mut peers = Contacts::default();
+        let (bob, eve) = (peer("+12125550100", Some("Bob")), peer("+12125550101", Some("Eve")));
+        for one in [&bob, &eve] {
+            peers.met(&call("a"), Role::First, one);
+        }
+        for one in [&bob, &eve] {
+            peers.ended(&call("a"), one.number.as_ref());
+        }
+        assert_eq!(peers.sender(&call("a"), None).map(|label| label.n), Some(1));
+    }
+
+    #[test]
+    fn after_a_transfer_a_message_is_from_the_new_peer() {
+        let mut peers = Contacts::default();
+        let (bob, eve) = (peer("+12125550100", Some("Bob")), peer("+12125550101", Some("Eve")));
+        peers.met(&call("a"), Role::First, &bob);
+        peers.ended(&call("a"), bob.number.as_ref());
+        peers.met(&call("a"), Role::First, &eve);
+        assert_eq!(peers.sender(&call("a"), None).map(|label| label.n), Some(2));
     }
 
     #[test]

@@ -14,8 +14,8 @@ impl Client {
             return Ok(false);
         };
         let Some(signal) = parse_signal(content) else { return Ok(false) };
-        // An answer has this client's own address, which no guest may learn.
-        if guest.is_some() {
+        // An answer has this client's own address, which no guest may learn. Who has left shares nothing any more.
+        if guest.is_some() || self.peers.has_left(&message.call, sender.as_ref()) {
             return Ok(true);
         }
         let outputs = files.signal(&message.call, sender.as_ref(), signal);

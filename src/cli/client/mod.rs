@@ -333,8 +333,10 @@ impl Client {
                 Some(label)
             }
             MessageBody::Ended { number } => {
-                self.files.iter_mut().for_each(|files| files.somebody_left(&message.call));
-                self.peers.ended(&message.call, number.as_ref())
+                let label = self.peers.ended(&message.call, number.as_ref());
+                let stay = self.peers.addresses(&message.call);
+                self.files.iter_mut().for_each(|files| files.somebody_left(&message.call, &stay));
+                label
             }
             MessageBody::Missed { .. } => self.peers.of(&message.call),
             MessageBody::Message { guest: Some(_), .. } => None,

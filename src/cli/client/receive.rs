@@ -84,18 +84,18 @@ impl Receiving {
         }
     }
 
-    /// Somebody has left a call. A session doesn't say whose device it is with, so all of the call end.
-    pub(super) fn somebody_left(&mut self, call: &CallId) {
-        self.invitations.call_ended(call);
-        self.sessions.iter_mut().filter(|session| session.call == *call).for_each(RunningSession::end);
+    /// Somebody has left a call, and those at these addresses stay. What may be with anybody else ends.
+    pub(super) fn somebody_left(&mut self, call: &CallId, stay: &[Address]) {
+        let stays = |sender: Option<&Address>| sender.is_some_and(|sender| stay.contains(sender));
+        self.invitations.somebody_left(call, stays);
+        let is_gone = |session: &&mut RunningSession| session.call == *call && !stays(session.sender.as_ref());
+        self.sessions.iter_mut().filter(is_gone).for_each(RunningSession::end);
     }
 
     /// A call is over for this client's number. Once its sessions are over, nothing of it is kept.
     pub(super) fn call_over(&mut self, call: &CallId) {
-        self.somebody_left(call);
-        if let Some(side) = self.calls.get_mut(call) {
-            side.is_over = true;
-        }
+        self.somebody_left(call, &[]);
+        self.calls.get_mut(call).into_iter().for_each(|side| side.is_over = true);
         self.forget(call);
     }
 

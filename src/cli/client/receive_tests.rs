@@ -277,6 +277,29 @@ fn old_offers_are_forgotten_and_the_others_keep_their_numbers() {
 }
 
 #[tokio::test]
+async fn only_the_sessions_of_the_one_who_leaves_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), None);
+    let [stays, leaves] =
+        ["stays", "leaves"].map(|name| format!("https://a.example/a/{name}").parse::<Address>().unwrap());
+    let senders = [Some(&stays), Some(&leaves), None];
+    for (n, sender) in senders.into_iter().enumerate() {
+        for (n, is_accepted) in [(n, true), (n + 3, false)] {
+            receiving.signal(&call(), sender, invite_by(&format!("device-{n:016}"), n));
+            if is_accepted {
+                let invitation = receiving.invitations.accept(&call(), &id(n)).unwrap();
+                claimed(&mut receiving, invitation, false, Ok(true)).await;
+            }
+        }
+    }
+    receiving.somebody_left(&call(), std::slice::from_ref(&stays));
+    let goes_on = |n: usize| receiving.session_with(&call(), &invite_by(&format!("device-{n:016}"), n).from).is_some();
+    assert_eq!([0, 1, 2].map(goes_on), [true, false, false], "nobody knows whose device the last one is");
+    let open: Vec<_> = receiving.invitations.open().map(|open| open.invite.invitation.clone()).collect();
+    assert_eq!(open, [id(3)]);
+}
+
+#[tokio::test]
 async fn nothing_is_kept_of_a_call_that_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let (mut receiving, mut inputs) = receiving(folder.path(), None);

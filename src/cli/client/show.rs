@@ -200,7 +200,7 @@ pub(super) fn event(kind: &str, fields: Value) -> anyhow::Result<()> {
 /// The text of a message, or its content as JSON.
 pub(super) fn content_text(content: &Map<String, Value>) -> String {
     match (content.get("type").and_then(Value::as_str), content.get("text").and_then(Value::as_str)) {
-        (Some("text") | None, Some(text)) => clean(text),
+        (Some("text" | "guests") | None, Some(text)) => clean(text),
         _ => clean(&Value::Object(content.clone()).to_string()),
     }
 }
@@ -213,6 +213,7 @@ mod tests {
     fn a_peers_words_are_shown_and_not_obeyed() {
         let content = |value: Value| content_text(value.as_object().unwrap());
         assert_eq!(content(json!({"type": "text", "text": "hi\x1b]0;x\x07\nyou"})), "hi\u{fffd}]0;x\u{fffd} you");
+        assert_eq!(content(json!({"type": "guests", "guests": [], "text": "Guests: –"})), "Guests: –");
         assert_eq!(content(json!({"type": "offer", "sdp": "v=0"})), r#"{"sdp":"v=0","type":"offer"}"#);
     }
 }

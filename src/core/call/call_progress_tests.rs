@@ -2,7 +2,7 @@
 
 use super::ringing::{missed_by, rings};
 use super::*;
-use crate::core::call::ringing::CallProgress;
+use crate::core::call::ringing::{Alerting, CallProgress};
 
 fn over_for(script: &Script, name: &str) -> Vec<Number> {
     script.exchange.over_for(script.exchange.call(&id(name)).unwrap())
@@ -129,5 +129,74 @@ fn how_an_emergency_call_goes_on_is_told_to_nobody() {
         script.ended("c", "B");
         script.ended("c", "A");
         assert_eq!(over_for(&script, "c").is_empty(), !is_told);
+    }
+}
+
+fn answered_for(script: &Script, name: &str) -> Vec<Number> {
+    script.exchange.answered_for(script.exchange.call(&id(name)).unwrap())
+}
+
+#[test]
+fn a_call_that_a_voice_mail_answers_is_up_for_the_caller_and_over_for_the_called_number() {
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.dialled("c", "B");
+    script.ended("c", "B");
+    assert!(answered_for(&script, "c").is_empty() && over_for(&script, "c").is_empty(), "nothing has answered yet");
+    script.answered("c", "A");
+    assert_eq!((answered_for(&script, "c"), over_for(&script, "c")), (vec![number("+1")], vec![number("+2")]));
+    assert_eq!(progress(&script, "+1"), [CallProgress::AnsweredByUnknown]);
+    assert_eq!(progress(&script, "+2"), [CallProgress::Over]);
+    // Somebody takes it over.
+    script.say("c", LegEvent::Dialled { leg: leg("M"), party: Some(number("+3")), trunk: None });
+    script.bridged("c", "A", "M");
+    assert!(answered_for(&script, "c").is_empty());
+    script.ended("c", "M");
+    assert!(answered_for(&script, "c").is_empty(), "the caller has talked to somebody, and knows");
+}
+
+#[test]
+fn a_call_whose_phones_still_ring_is_answered_by_nobody() {
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.dialled("c", "B");
+    script.answered("c", "B");
+    script.answered("c", "A");
+    assert!(answered_for(&script, "c").is_empty(), "the two are about to hear each other");
+    // An announcement before the phone rings.
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.answered("c", "A");
+    script.dialled("c", "B");
+    assert!(answered_for(&script, "c").is_empty());
+    let ended = LegEvent::Ended { leg: leg("B"), cause: None };
+    script.exchange.apply(&id("c"), by(9), T + Duration::from_secs(1), &ended).unwrap();
+    assert_eq!((answered_for(&script, "c"), over_for(&script, "c")), (vec![number("+1")], vec![]), "it may ring again");
+}
+
+#[test]
+fn a_phone_that_nobody_can_name_may_be_the_called_one() {
+    let unnamed = |script: &mut Script| {
+        script.say("c", LegEvent::Dialled { leg: leg("X"), party: None, trunk: None });
+        script.bridged("c", "A", "X");
+    };
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    unnamed(&mut script);
+    assert_eq!((answered_for(&script, "c"), over_for(&script, "c")), (vec![number("+1"), number("+2")], vec![]));
+    // It has taken the call from the called number's phone.
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.dialled("c", "B");
+    unnamed(&mut script);
+    script.ended("c", "B");
+    assert_eq!((answered_for(&script, "c"), over_for(&script, "c")), (vec![number("+1")], vec![number("+2")]));
+    // It is known only from the bridge: another call may name it.
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.say("c", LegEvent::Bridged { legs: [leg("A"), leg("Y")] });
+    assert!(answered_for(&script, "c").is_empty());
+}
+
+#[test]
+fn a_call_that_has_rung_nobody_is_answered_for_nobody() {
+    for alerting in [Alerting::Nobody, Alerting::Called] {
+        let mut script = Script::new([Call { alerting, ..call("c", "A", Some("+1"), "+2") }]);
+        script.answered("c", "A");
+        assert!(answered_for(&script, "c").is_empty());
     }
 }

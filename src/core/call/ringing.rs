@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::exchange::{Exchange, Pair};
-use super::{Call, LOST, Leg, Phase, Talk};
+use super::{Call, LOST, Leg, Membership, Phase, Talk};
 use crate::core::base::name::CallId;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::{Reason, Side};
@@ -41,6 +41,8 @@ pub enum CallProgress {
     Rings,
     /// The number talks with another one.
     Talks(Pair),
+    /// Something has answered, and nobody knows who: see [`Exchange::is_answered_by_unknown`].
+    AnsweredByUnknown,
     /// The call has ended, or goes on without the number.
     Over,
 }
@@ -65,6 +67,21 @@ impl Call {
     /// Whether a phone of the called number rang.
     fn has_rung_called(&self) -> bool {
         self.other_legs().any(|leg| leg.number.as_ref() == Some(&self.called))
+    }
+
+    /// The caller's leg, if it is up and answered.
+    fn connected_caller(&self) -> Option<&Leg> {
+        self.legs.get(&self.leg).filter(|leg| leg.ended.is_none() && leg.answered.is_some())
+    }
+
+    /// Whether the called number's phones rang, and had stopped before something else answered. A call that was answered before
+    /// its phones rang may ring them again.
+    fn has_stopped_ringing(&self) -> bool {
+        let Some(caller) = self.connected_caller() else { return false };
+        let had_stopped =
+            |leg: &Leg| leg.ended.is_some_and(|ended| !caller.bridges.is_empty() || Some(ended) <= caller.answered);
+        let mut phones = self.other_legs().filter(|leg| leg.number.as_ref() == Some(&self.called));
+        self.has_rung_called() && phones.all(had_stopped)
     }
 
     fn other_legs(&self) -> impl Iterator<Item = &Leg> {
@@ -132,6 +149,31 @@ impl Exchange {
         all.map(|call| &call.id).filter(|id| self.is_missed(id)).cloned().collect()
     }
 
+    /// Whether a call is answered, and nobody knows by whom: the caller's leg is connected with nothing but the PBX itself (a voice
+    /// mail, a menu, a conference room), or with a phone that nobody can name. Nobody has talked in the call before.
+    pub fn is_answered_by_unknown(&self, call: &Call) -> bool {
+        let Some(caller) = call.connected_caller().filter(|_| call.talks.is_empty()) else { return false };
+        if caller.bridges.is_empty() {
+            return call.other_legs().all(|leg| leg.ended.is_some());
+        }
+        // A leg that no report has introduced yet may still be named.
+        let is_unnamed = |leg: &Leg| leg.membership == Membership::Member && leg.number.is_none();
+        caller.bridges.iter().all(|(other, _)| call.legs.get(other).is_some_and(is_unnamed))
+    }
+
+    /// The numbers whose clients are told that a call is answered, though nobody knows by whom: the calling one, and the called
+    /// one if that phone may be its own, because none of its others has rung.
+    pub fn answered_for(&self, call: &Call) -> Vec<Number> {
+        if call.alerting != Alerting::Both || !self.is_answered_by_unknown(call) {
+            return Vec::new();
+        }
+        let hears_phone = call.connected_caller().is_some_and(|caller| !caller.bridges.is_empty());
+        let may_be_called = hears_phone && !call.has_rung_called();
+        let mut numbers = self.alerted(call);
+        numbers.retain(|number| *number != call.called || may_be_called);
+        numbers
+    }
+
     /// Whether a pair talks, and its numbers' clients are told so in its call.
     pub fn is_told(&self, pair: &Pair) -> bool {
         let call = self.call(&pair.call).filter(|call| call.concerns_clients());
@@ -180,8 +222,8 @@ impl Exchange {
     }
 
     /// Whether a call has ended, or was answered at another of our PBXs, or others talk in it and the number has no phone
-    /// there. Of a call that was answered at another PBX, the number is told as the one that arrived there.
-    fn is_over_for(&self, call: &Call, number: &Number) -> bool {
+    /// there, or something else has answered after its phones rang. Of a call that was answered at another PBX, the number is told as the one that arrived there.
+    pub fn is_over_for(&self, call: &Call, number: &Number) -> bool {
         if call.phase == Phase::Ended {
             return true;
         }
@@ -190,8 +232,11 @@ impl Exchange {
         if self.arrivals(call).any(|arrival| !arrival.talks.is_empty()) {
             return !own.any(|pair| self.is_told(pair));
         }
+        if pairs.is_empty() {
+            return call.called == *number && self.is_answered_by_unknown(call) && call.has_stopped_ringing();
+        }
         let has_phone = call.legs.values().any(|leg| leg.ended.is_none() && leg.number.as_ref() == Some(number));
-        !(pairs.is_empty() || has_phone || own.next().is_some())
+        !(has_phone || own.next().is_some())
     }
 
     /// How the calls go on for a number that they are from or to, or that has talked in them: the oldest first, as far as its
@@ -212,6 +257,9 @@ impl Exchange {
         let rings = call.phase == Phase::Decided && call.alerting == Alerting::Both;
         if rings && self.alerted(call).contains(number) {
             return vec![CallProgress::Rings];
+        }
+        if self.answered_for(call).contains(number) {
+            return vec![CallProgress::AnsweredByUnknown];
         }
         let pairs = self.pairs(call).filter(|pair| pair.first == *number || pair.second == *number);
         pairs.filter(|pair| self.is_told(pair)).map(CallProgress::Talks).collect()

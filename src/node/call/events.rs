@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::contract::CallReport;
 use crate::core::base::name::{AgentId, CallId};
 use crate::core::call::LegEvent;
-use crate::core::call::exchange::{Effect, EventRefusal};
+use crate::core::call::exchange::{Effect, EventRefusal, Pair};
 use crate::node::call::identify::identify;
 use crate::node::live_calls::{Applied, CallUnavailable, LiveCalls};
 use crate::node::pairing::Pairing;
@@ -61,6 +61,7 @@ impl Reports {
         reports: Vec<CallReport>,
     ) -> Result<bool, ReportError> {
         let reports = identify(&self.live, &self.store, id, agent, reports).await?;
+        let was_by_unknown = self.live.is_answered_by_unknown(id);
         let Applied { changed, write, effects, refused, was_over } = self.live.apply(id, agent, &reports)?;
         let written = match write {
             Ok(commit) => commit.wait().await,
@@ -90,19 +91,12 @@ impl Reports {
                 left.push(effect);
             }
         }
-        for call in regrouped {
-            // Somebody else than the called number may have answered, or the call goes on without somebody. What fails here
-            // is told when the call ends.
-            if failed.is_none() {
-                failed = self.tell_left_out(&call).await.err();
-            }
-        }
-        let remaining = parted.iter().flat_map(|call| self.live.pairs_in(call)).filter(|pair| !paired.contains(pair));
-        for pair in remaining {
-            // A number that has lost one party of a conference may still talk with another, which has no client.
-            if failed.is_none() {
-                failed = self.ringing.tell_answered(&pair).await.err();
-            }
+        let by_unknown = !was_by_unknown && self.live.is_answered_by_unknown(id);
+        regrouped.extend(by_unknown.then(|| id.clone()));
+        let remaining = parted.iter().flat_map(|call| self.live.pairs_in(call));
+        let remaining: Vec<Pair> = remaining.filter(|pair| !paired.contains(pair)).collect();
+        if failed.is_none() {
+            failed = self.tell_progress(&regrouped, &remaining, Some(id).filter(|_| by_unknown)).await.err();
         }
         if let Some(error) = failed {
             tracing::warn!(call = %id, %error, "what follows from a call's events failed: it is tried again");
@@ -134,6 +128,29 @@ impl Reports {
                 self.tell_left_out(call).await
             }
         }
+    }
+
+    /// Tells clients how calls go on that no other client is told of. What fails here is told when the call ends.
+    ///
+    /// In the calls of `regrouped`, somebody else than the called number may have answered, or the call goes on without somebody.
+    /// A number that has lost one party of a conference may still talk with another, which has no client: those are the
+    /// `remaining` pairs. `by_unknown` is a call that is answered now, and nobody knows by whom.
+    async fn tell_progress(
+        &self,
+        regrouped: &BTreeSet<CallId>,
+        remaining: &[Pair],
+        by_unknown: Option<&CallId>,
+    ) -> Result<(), StoreError> {
+        for call in regrouped {
+            self.tell_left_out(call).await?;
+        }
+        for pair in remaining {
+            self.ringing.tell_answered(pair).await?;
+        }
+        if let Some(call) = by_unknown {
+            self.ringing.tell_answered_by_unknown(call).await?;
+        }
+        Ok(())
     }
 
     /// Tells the clients of numbers that missed a call, or for which it is over.

@@ -5,7 +5,6 @@ use crate::contract::Role;
 use crate::core::base::guest_code::GuestCode;
 use crate::core::base::name::{CallId, ClientId};
 use crate::core::base::time::UnixMillis;
-use crate::core::call::Phase;
 use crate::core::call::exchange::Exchange;
 use crate::core::call::guests::{Guest, GuestAccess, GuestHost, GuestRefusal, GuestSecrets, TooManyGuestCodes};
 use crate::core::numbering::number::Number;
@@ -125,9 +124,9 @@ impl LiveCalls {
     }
 }
 
-/// Whether a call is up, and the number in it or gone for a moment only.
+/// Whether a call is up and doesn't go on without the number, and the number is in it or gone for a moment only.
 fn is_in(exchange: &Exchange, call: &CallId, number: &Number, now: UnixMillis) -> bool {
-    let is_up = exchange.call(call).is_some_and(|call| call.phase != Phase::Ended);
+    let is_up = exchange.call(call).is_some_and(|call| !exchange.is_over_for(call, number));
     is_up && exchange.reachable(call, now, GRACE).contains(number)
 }
 

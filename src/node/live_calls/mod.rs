@@ -112,6 +112,11 @@ impl LiveCalls {
         self.read(|exchange| exchange.call(id).is_some_and(|call| call.phase != Phase::Ended))
     }
 
+    /// Whether a call is answered, and nobody knows by whom.
+    pub(in crate::node) fn is_answered_by_unknown(&self, id: &CallId) -> bool {
+        self.read(|exchange| exchange.call(id).is_some_and(|call| exchange.is_answered_by_unknown(call)))
+    }
+
     /// The pairs that talk in a call.
     pub(in crate::node) fn pairs_in(&self, id: &CallId) -> Vec<Pair> {
         self.read(|exchange| exchange.pairs_in(id))

@@ -69,16 +69,24 @@ impl Ringing {
 
     /// What the clients that a call alerts are told.
     async fn ringing(&self, call: &Call) -> Result<Vec<SideNotice>, StoreError> {
+        let alerted = self.live.read(|exchange| exchange.alerted(call));
+        self.side_notices(call, &alerted, |role, peer| NoticeBody::Ringing { role, peer }).await
+    }
+
+    /// What the clients of these numbers are told of a call that rings as this one, each of the other side.
+    async fn side_notices(
+        &self,
+        call: &Call,
+        numbers: &[Number],
+        body: impl Fn(Role, PeerIdentity) -> NoticeBody,
+    ) -> Result<Vec<SideNotice>, StoreError> {
         let called = self.called(call).await?;
         if !rings_here(call, called.as_ref()) {
             return Ok(Vec::new());
         }
-        let alerted = self.live.read(|exchange| exchange.alerted(call));
-        let sides = self.sides(call, &alerted, called.as_ref()).await?.into_iter();
-        let notices = sides.map(|AlertedSide { role, clients, peer, .. }| SideNotice {
-            clients,
-            body: NoticeBody::Ringing { role, peer },
-        });
+        let sides = self.sides(call, numbers, called.as_ref()).await?.into_iter();
+        let notices =
+            sides.map(|AlertedSide { role, clients, peer, .. }| SideNotice { clients, body: body(role, peer) });
         Ok(notices.collect())
     }
 

@@ -25,6 +25,20 @@ impl Ringing {
         Ok(())
     }
 
+    /// Tells the connected clients of a call's numbers that it is answered, though nobody knows by whom.
+    pub(in crate::node) async fn tell_answered_by_unknown(&self, id: &CallId) -> Result<(), StoreError> {
+        if self.push.hub().connected() == 0 {
+            return Ok(());
+        }
+        let Some(call) = self.live.call(id) else { return Ok(()) };
+        for told in self.answered_by_unknown(&call).await? {
+            self.notify_if(id, &told, |exchange| {
+                exchange.call(id).is_some_and(|call| exchange.is_answered_by_unknown(call))
+            });
+        }
+        Ok(())
+    }
+
     /// Tells connected clients of the numbers for which a call is over, and so is one as which it left our other PBXs.
     pub(in crate::node) async fn tell_over(&self, id: &CallId) -> Result<(), StoreError> {
         if self.push.hub().connected() == 0 {
@@ -58,6 +72,7 @@ impl Ringing {
             let Some(call) = self.live.call(&id) else { continue };
             let notices = match progress {
                 CallProgress::Rings => self.ringing(&call).await?,
+                CallProgress::AnsweredByUnknown => self.answered_by_unknown(&call).await?,
                 CallProgress::Talks(pair) => Vec::from_iter(self.answered(&pair).await?),
                 CallProgress::Over => Vec::from_iter(self.over(&call, &client.number).await?),
             };
@@ -65,6 +80,12 @@ impl Ringing {
             found.extend(own.map(|own| new_notice(&id, own.body)));
         }
         Ok(found)
+    }
+
+    /// Each side is told of the number that is announced to it, whatever has answered.
+    async fn answered_by_unknown(&self, call: &Call) -> Result<Vec<SideNotice>, StoreError> {
+        let numbers = self.live.read(|exchange| exchange.answered_for(call));
+        self.side_notices(call, &numbers, |role, peer| NoticeBody::Answered { role, peer }).await
     }
 
     /// None if the pair doesn't talk, or its clients are told of each other, or there are none.

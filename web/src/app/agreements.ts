@@ -1,5 +1,6 @@
 // How devices agree on a session: invitations that are sent, answered and taken up, and the sessions that they open.
-import { type Call, differ, keyOf, present } from "../core/calls.ts";
+import type { Call } from "../core/calls.ts";
+import { differ, keyOf, present, writers } from "../core/people.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { Accept, Bundle, InvitationKind, Invite } from "../core/signal.ts";
 import { commitment } from "../core/verify.ts";
@@ -104,7 +105,7 @@ export class Agreements {
 
   /** `sender` is the key of the party whose device invites, as `senderKey` tells it. */
   invited(invite: Invite, address: string, sender: string | undefined, isGuest: boolean): void {
-    const others = present(this.#events.call()).filter((party) => party.guest === undefined && party.phone !== true);
+    const others = writers(this.#events.call());
     const party = sender ?? (others.length === 1 ? keyOf(others[0]!) : undefined);
     if (!this.#invitations.receive(invite, address, party)) return;
     const { invitation: id, kind, from } = invite;

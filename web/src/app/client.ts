@@ -1,6 +1,7 @@
 // The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
-import { authors, type Call, type CallEvent, type Calls, type FileFailure, keyOf, type Line, personOf, present, step } from "../core/calls.ts";
-import type { NodeMessage, Peer, Person, SentBy } from "../core/envelope.ts";
+import { type Call, type CallEvent, type Calls, type FileFailure, type Line, step } from "../core/calls.ts";
+import { authors, keyOf, personOf, present, senderOf } from "../core/people.ts";
+import type { NodeMessage, Person, SentBy } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
 import { keepOnly } from "../files/sink.ts";
@@ -12,7 +13,7 @@ import { Binding } from "./binding.ts";
 import { Conversation } from "./conversation.ts";
 import { Ice } from "./ice.ts";
 import { randomHex } from "./random.ts";
-import { addresses, isReachable, missed, replyTo } from "./reach.ts";
+import { addresses, missed, replyTo, standing } from "./reach.ts";
 import { Texts } from "./texts.ts";
 import type { TransferView } from "./transfers.ts";
 
@@ -121,7 +122,7 @@ export class Client {
 
   /** A call that was live when the page was left. */
   async #resume(call: Call, sessions: readonly SavedSession[]): Promise<void> {
-    const { over } = await this.#standing(call);
+    const { over } = await standing(call, this.#access.guests(call.id));
     if (over) this.#step({ type: "over", call: call.id, now: Date.now() });
     this.texts.resume(call);
     if (over) return;
@@ -140,24 +141,12 @@ export class Client {
   async #check(call: Call): Promise<void> {
     if (call.phase !== "active" && call.phase !== "ringing") return;
     const before = addresses(call);
-    const { over, guests } = await this.#standing(call);
+    const { over, guests } = await standing(call, this.#access.guests(call.id));
     // Others may have come meanwhile.
     const now = this.calls.get(call.id);
     if (now === undefined || addresses(now).join() !== before.join()) return;
     if (over) return this.#step({ type: "over", call: call.id, now: Date.now() });
     for (const message of guests === undefined ? [] : missed(now, guests)) await this.#take(message);
-  }
-
-  /**
-   * Whether a call is over, and who its guests are. If the node does not say, it is over when nobody can be reached any more; but
-   * the voice goes on, for all that this page knows, with somebody who has no address.
-   */
-  async #standing(call: Call): Promise<{ readonly over: boolean; readonly guests?: readonly Peer[] }> {
-    const [guests, reachable] = await Promise.all([this.#access.guests(call.id), isReachable(call)]);
-    if (guests === "over") return { over: true };
-    if (guests !== undefined) return { over: false, guests };
-    const here = present(call);
-    return { over: here.length > 0 && !reachable && here.every(({ address }) => address !== undefined) };
   }
 
   async #take(message: NodeMessage): Promise<void> {
@@ -211,6 +200,13 @@ export class Client {
         this.#step({ type: "typing", call: call.id, until: Date.now() + TYPED, by });
         setTimeout(() => this.#events.changed(), TYPED + 100);
         return;
+      case "guests": {
+        // Guests have none, and who has left has taken theirs along. Nobody speaks for this device.
+        const isOwn = this.#ready.get(call.id)?.from === signal.from;
+        if (message.guest !== undefined || isOwn || senderOf(call, message)?.present === false) return;
+        const news = { id: message.id, device: signal.from, hosts: by, guests: signal.guests, now: Date.now() };
+        return this.#step({ type: "visitors", call: call.id, ...news });
+      }
       default:
         if (replyTo(call, signal.reply, message) === undefined) return;
         if (signal.type === "invite") this.#events.notice(call, "invite", by);

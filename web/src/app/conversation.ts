@@ -1,11 +1,13 @@
 // What happens beside the voice in one call: who is invited to what, the sessions, shared sources and files.
-import { type Call, type FileFailure, keyOf, type Party, present, senderKey } from "../core/calls.ts";
+import type { Call, FileFailure, Party } from "../core/calls.ts";
+import { keyOf, present, senderKey } from "../core/people.ts";
 import type { SentBy } from "../core/envelope.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { InvitationKind, Signal, Source } from "../core/signal.ts";
 import { bundleOf, type Entry } from "../files/entries.ts";
 import { postAtOnce } from "../net/outbox.ts";
 import { Agreements } from "./agreements.ts";
+import { GuestNews } from "./guestnews.ts";
 import { replyTo } from "./reach.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import { type Self, Sessions } from "./sessions.ts";
@@ -31,6 +33,7 @@ export class Conversation {
   #call: Call;
   readonly #agreements: Agreements;
   readonly #sessions: Sessions;
+  readonly #guestNews: GuestNews;
   readonly sources: Sources;
   readonly transfers: Transfers;
 
@@ -46,6 +49,13 @@ export class Conversation {
     this.transfers = transfers;
     this.#sessions = sessions;
     this.#agreements = new Agreements(self, { sessions, sources, transfers }, { ...events, post, call: () => this.#call });
+    this.#guestNews = new GuestNews(post);
+    this.#guestNews.tell(call);
+  }
+
+  /** How this device names itself in the call. */
+  get from(): string {
+    return this.#self.from;
   }
 
   get invitations(): readonly Invitation[] {
@@ -69,6 +79,7 @@ export class Conversation {
     const isGone = (party: string) => (party === "" ? someoneLeft : !isHere(party));
     for (const session of this.sessions) if (isGone(session.facts.party)) this.#sessions.end(session);
     this.#agreements.left(isGone);
+    this.#guestNews.tell(call);
   }
 
   /** Takes sessions up again after a reload. */

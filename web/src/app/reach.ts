@@ -1,5 +1,6 @@
 // How those in a call are reached, and whether they still are.
-import { type Call, present, senderOf } from "../core/calls.ts";
+import type { Call } from "../core/calls.ts";
+import { present, senderOf } from "../core/people.ts";
 import { type NodeMessage, parseAddress, type Peer, type SentBy } from "../core/envelope.ts";
 import { isAlive } from "../net/outbox.ts";
 
@@ -8,7 +9,7 @@ export function addresses(call: Call): string[] {
 }
 
 /** Whether anybody in the call still has an address. */
-export async function isReachable(call: Call): Promise<boolean> {
+async function isReachable(call: Call): Promise<boolean> {
   return (await Promise.all(addresses(call).map(isAlive))).includes(true);
 }
 
@@ -26,6 +27,24 @@ export function replyTo(call: Call, reply: string | undefined, by: SentBy): stri
   if (address !== undefined && nodes.includes(new URL(address).origin)) return address;
   const other = present(call).find((party) => party.guest === undefined && party.address !== undefined);
   return by.sender ?? other?.address ?? known[0];
+}
+
+/** Whether a call is over, and who its guests are. */
+export interface Standing {
+  readonly over: boolean;
+  readonly guests?: readonly Peer[];
+}
+
+/**
+ * What is known of a call by what the node says. If it does not say, the call is over when nobody can be reached any more; but the
+ * voice goes on, for all that this page knows, with somebody who has no address.
+ */
+export async function standing(call: Call, asked: Promise<readonly Peer[] | "over" | undefined>): Promise<Standing> {
+  const [guests, reachable] = await Promise.all([asked, isReachable(call)]);
+  if (guests === "over") return { over: true };
+  if (guests !== undefined) return { over: false, guests };
+  const here = present(call);
+  return { over: here.length > 0 && !reachable && here.every(({ address }) => address !== undefined) };
 }
 
 /** What the node could not say of the guests of a call, of whom `guests` are there now. */

@@ -1,5 +1,5 @@
 // A session: the connection between this device and one other, who it is verified to be, and what it carries.
-import { differ } from "../core/calls.ts";
+import { differ } from "../core/people.ts";
 import type { Role } from "../core/envelope.ts";
 import { type Counters, quality, sample, type Quality } from "../core/quality.ts";
 import type { Ice as Candidates, Sdp, Signal, Source } from "../core/signal.ts";

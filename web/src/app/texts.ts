@@ -1,5 +1,6 @@
 // What this device writes: texts until they have arrived, and that it reads and types.
-import { type Call, type CallEvent, type Line, type LineState, present } from "../core/calls.ts";
+import type { Call, CallEvent, Line, LineState } from "../core/calls.ts";
+import { present } from "../core/people.ts";
 import type { Card } from "../core/card.ts";
 import { cleanText } from "../core/text.ts";
 import type { Posted } from "../net/outbox.ts";

@@ -10,8 +10,10 @@
 //
 // A guest who joins or leaves counts like a peer who does. `answered` is about somebody without a client.
 import type { Card } from "./card.ts";
-import type { NodeMessage, Peer, Person, Role, SentBy } from "./envelope.ts";
+import type { NodeMessage, Peer, Person, Role } from "./envelope.ts";
+import { authors, hasClient, isSame, present } from "./people.ts";
 import type { Reason } from "./transfer/frames.ts";
+import { type KnownVisitor, visited, type VisitorNews, withoutGuestsOf } from "./visitors.ts";
 
 export type Phase = "ringing" | "active" | "ended" | "missed";
 export type LineState = "sending" | "sent" | "waiting" | "delivered" | "seen" | "failed";
@@ -20,11 +22,14 @@ export interface Party extends Peer {
   readonly present: boolean;
   /** Talks on a phone alone. Nobody tells when they leave: if they are the only one, the next one takes their place. */
   readonly phone?: true;
+  /** Their client has left while another one stayed, as in a conference: it still knows the address by which this one is reached. */
+  readonly leftOthers?: true;
 }
 
 export type LineBody =
   | { readonly kind: "text"; readonly text: string; readonly card?: Card }
-  | { readonly kind: "joined" | "left"; readonly who: Person }
+  /** `hosts`: whose guest it is, if it is one of somebody else. */
+  | { readonly kind: "joined" | "left"; readonly who: Person; readonly hosts?: readonly Person[] }
   | {
       readonly kind: "files";
       readonly name: string;
@@ -58,6 +63,8 @@ export interface Call {
   readonly answered?: number;
   readonly ended?: number;
   readonly parties: readonly Party[];
+  /** Guests of others. */
+  readonly visitors?: readonly KnownVisitor[];
   /** This device's own address in the call. */
   readonly reply?: string;
   readonly lines: readonly Line[];
@@ -73,6 +80,7 @@ export type CallEvent =
   | { readonly type: "line"; readonly call: string; readonly line: Line; readonly shown: boolean }
   | { readonly type: "state"; readonly call: string; readonly ids: readonly string[]; readonly state: LineState }
   | { readonly type: "typing"; readonly call: string; readonly until: number; readonly by: readonly Person[] }
+  | ({ readonly type: "visitors"; readonly call: string } & VisitorNews)
   | { readonly type: "read"; readonly call: string }
   | { readonly type: "over"; readonly call: string; readonly now: number };
 
@@ -89,7 +97,7 @@ export function step(calls: Calls, event: CallEvent): Calls {
     case "line": {
       const known = call.lines.find((line) => line.id === event.line.id);
       if (known !== undefined && !replaces(event.line, known)) return calls;
-      const line = event.line.own ? event.line : { by: known?.by ?? people(call).map(personOf), ...event.line };
+      const line = event.line.own ? event.line : { by: known?.by ?? authors(call, {}), ...event.line };
       const lines = [...call.lines.filter((other) => other !== known), line].slice(-LINES_MAX);
       const unread = event.shown || event.line.own ? call.unread : call.unread + 1;
       return put(calls, { ...without(call, "typing"), lines, unread });
@@ -105,6 +113,11 @@ export function step(calls: Calls, event: CallEvent): Calls {
     }
     case "typing":
       return put(calls, { ...call, typing: { until: event.until, by: event.by } });
+    case "visitors": {
+      if (isOver(call)) return calls;
+      const { call: known, lines } = visited(call, event);
+      return put(calls, added(known, lines));
+    }
     case "read":
       return call.unread === 0 ? calls : put(calls, { ...call, unread: 0 });
     case "over":
@@ -140,9 +153,9 @@ function onNode(calls: Calls, message: NodeMessage, now: number): Calls {
       return put(calls, joined(call ?? fresh(message.call, message.role, now), message, now));
     case "answered": {
       const known = call ?? fresh(message.call, message.role, now);
-      const hasClient = known.parties.some((party) => party.present && party.phone !== true && isSame(party, message.peer));
+      const isLate = known.parties.some((party) => party.present && hasClient(party) && isSame(party, message.peer));
       const peer = { ...message.peer, capabilities: [], phone: true } as const;
-      return hasClient ? calls : put(calls, joined(withoutPhone(known, peer), { ...message, peer }, now));
+      return isLate ? calls : put(calls, joined(withoutPhone(known, peer), { ...message, peer }, now));
     }
     case "over":
       return call === undefined || isOver(call) ? calls : put(calls, over(call, now));
@@ -173,28 +186,38 @@ interface Coming {
 
 function joined(call: Call, message: Coming, now: number): Call {
   const before = call.parties.find((party) => isSame(party, message.peer));
-  const party: Party = { ...message.peer, present: true };
+  const stillWrites = message.peer.phone === true && before?.leftOthers === true;
+  const party: Party = { ...message.peer, present: true, ...(stillWrites && { leftOthers: true }) };
   const others = call.phase === "ringing" ? [] : call.parties.filter((other) => !isSame(other, message.peer));
   // The first one needs no line: the page shows who it is.
   const introduce = call.answered !== undefined && before?.present !== true;
   const line: Line = { id: `${message.id}.joined`, at: now, own: false, kind: "joined", who: message.peer };
   return {
-    ...without(call, "ended"),
+    ...without(added(call, introduce ? [line] : []), "ended"),
     role: message.role,
     phase: "active",
     answered: call.answered ?? now,
     parties: [...others, party],
     ...(message.reply !== undefined && { reply: message.reply }),
-    lines: introduce ? [...call.lines, line] : call.lines,
   };
 }
 
 function left(call: Call, person: Person, id: string, now: number): Call {
   const gone = call.parties.find((party) => party.present && isSame(party, person));
   if (gone === undefined) return call.phase === "ringing" ? { ...call, phase: "ended", ended: now } : call;
-  const parties = call.parties.map((party) => (party === gone ? { ...party, present: false } : party));
+  const leftOthers = hasClient(gone) && present(call).some((party) => party !== gone && hasClient(party));
+  const away: Party = { ...gone, present: false, ...(leftOthers && { leftOthers }) };
+  const parties = call.parties.map((party) => (party === gone ? away : party));
   if (!parties.some((party) => party.present)) return over({ ...call, parties }, now);
-  return { ...call, parties, lines: [...call.lines, { id: `${id}.left`, at: now, own: false, kind: "left", who: gone }] };
+  const line: Line = { id: `${id}.left`, at: now, own: false, kind: "left", who: gone };
+  return { ...added(withoutGuestsOf(call, gone), [line]), parties };
+}
+
+/** The call with more lines. No two have the same id: the page tells them apart by it. */
+function added(call: Call, lines: readonly Line[]): Call {
+  const known = new Set(call.lines.map(({ id }) => id));
+  const others = lines.filter(({ id }) => !known.has(id));
+  return others.length === 0 ? call : { ...call, lines: [...call.lines, ...others].slice(-LINES_MAX) };
 }
 
 /** The call without the phone whose place this person takes: the only party but for guests. In a conference, all may stay. */
@@ -204,31 +227,13 @@ function withoutPhone(call: Call, person: Person): Call {
   return { ...call, parties: call.parties.filter((party) => !isReplaced(party)) };
 }
 
-/** Whether both are the same number, or the same guest. */
-function isSame(a: Person, b: Person): boolean {
-  return a.number === b.number && a.guest === b.guest;
-}
-
-/** The key of a withheld number. No number and no guest is written like this. */
-const WITHHELD = "?";
-
-/** What tells a party from the others: the guest, or the number. */
-export function keyOf({ guest, number }: Person): string {
-  return guest ?? number ?? WITHHELD;
-}
-
-/** Whether two keys are of different parties, as far as they are known: an empty one may be anybody's. */
-export function differ(a = "", b = ""): boolean {
-  return a !== "" && b !== "" && a !== b;
-}
-
 function isOver({ phase }: Call): boolean {
   return phase === "ended" || phase === "missed";
 }
 
 function over(call: Call, now: number): Call {
   const parties = call.parties.map((party) => ({ ...party, present: false }));
-  return { ...without(call, "typing"), phase: "ended", ended: now, parties };
+  return { ...without(without(call, "typing"), "visitors"), phase: "ended", ended: now, parties };
 }
 
 /** Adds or replaces a call. The oldest of those that are over is forgotten. */
@@ -242,50 +247,9 @@ function put(calls: Calls, call: Call): Calls {
   return next;
 }
 
-function without<K extends "ended" | "typing">(call: Call, key: K): Call {
+function without<K extends "ended" | "typing" | "visitors">(call: Call, key: K): Call {
   const { [key]: _, ...rest } = call;
   return rest as Call;
-}
-
-export function present(call: Call): Party[] {
-  return call.parties.filter((party) => party.present);
-}
-
-/** Who the call is with: those present; or the last who was, a guest only if there was nobody else. */
-export function people(call: Call): readonly Party[] {
-  const here = present(call);
-  if (here.length > 0) return here;
-  const last = call.parties.findLast((party) => party.guest === undefined) ?? call.parties.at(-1);
-  return last === undefined ? [] : [last];
-}
-
-/** The party that has sent a message, if the node says which one. It may have left since. */
-export function senderOf(call: Call, { guest, sender }: SentBy): Party | undefined {
-  if (guest !== undefined) return call.parties.find((party) => party.guest === guest);
-  return sender === undefined ? undefined : call.parties.find((party) => party.guest === undefined && party.address === sender);
-}
-
-/** The key of that party: empty if the node names one who is not known by that address, undefined if it names none. */
-export function senderKey(call: Call, by: SentBy): string | undefined {
-  if (by.guest !== undefined) return by.guest;
-  const sender = senderOf(call, by);
-  return sender === undefined ? by.sender && "" : keyOf(sender);
-}
-
-/** Who may have sent a message: the one who has, if the node says who; or else those with a client, but for guests. */
-export function authors(call: Call, by: SentBy): Person[] {
-  const known = senderOf(call, by) ?? (by.guest === undefined ? undefined : { guest: by.guest });
-  if (known !== undefined) return [personOf(known)];
-  // None of those whose address is known; perhaps one who has had another one.
-  if (by.sender !== undefined) return call.parties.filter((party) => party.guest === undefined).map(personOf);
-  const others = call.parties.filter((party) => party.guest === undefined && party.phone !== true);
-  const here = others.filter((party) => party.present);
-  const may = here.length > 0 ? here : others.slice(-1);
-  return (may.length > 0 ? may : people(call)).map(personOf);
-}
-
-export function personOf({ guest, number, name }: Person): Person {
-  return { ...(guest !== undefined && { guest }), ...(number !== undefined && { number }), ...(name !== undefined && { name }) };
 }
 
 /** The call to show: an active one before one that rings, the newest first. */

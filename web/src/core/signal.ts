@@ -2,7 +2,8 @@
 import { type Card, parseCard } from "./card.ts";
 import { ID, parseAddress, type Role } from "./envelope.ts";
 import { integer, type Json, list, object, oneOf, text } from "./json.ts";
-import { cleanFileName, cleanText, TEXT_MAX } from "./text.ts";
+import { cleanFileName, cleanName, cleanText, TEXT_MAX } from "./text.ts";
+import type { Visitor } from "./visitors.ts";
 
 export type Source = "camera" | "screen" | "microphone";
 /** `join`: another device of the same number goes on with what one has accepted. */
@@ -74,6 +75,8 @@ export type Signal =
   | { readonly type: "text"; readonly text: string; readonly id?: string; readonly card?: Card }
   | ({ readonly type: "delivered" | "seen"; readonly ids: readonly string[] } & Sender)
   | ({ readonly type: "typing" } & Sender)
+  /** All guests of the device, whose names nobody has checked. */
+  | ({ readonly type: "guests"; readonly guests: readonly Visitor[] } & Sender)
   | Invite
   | Accept
   | ({ readonly type: "decline"; readonly invitation: string } & Sender)
@@ -86,6 +89,8 @@ export const FILES_MAX = 10_000;
 export const BYTES_MAX = 2 ** 44;
 const SDP_MAX = 60_000;
 const CANDIDATES_MAX = 32;
+/** Twice as many as a node lets in. */
+const GUESTS_MAX = 16;
 const FROM = /^[A-Za-z0-9_-]{16,43}$/;
 const HEX32 = /^[0-9a-f]{32}$/;
 const HEX64 = /^[0-9a-f]{64}$/;
@@ -106,6 +111,12 @@ export function parseSignal(content: Json): Signal | undefined {
     case "seen": {
       const ids = list(content["ids"], 50, (value) => text(value, 64, ID));
       return ids && { type: content["type"], ids, ...sender };
+    }
+    case "guests": {
+      const guests = list(content["guests"], GUESTS_MAX, parseVisitor);
+      if (guests === undefined) return undefined;
+      const isFirst = ({ id }: Visitor, n: number) => guests.findIndex((guest) => guest.id === id) === n;
+      return { type: "guests", guests: guests.filter(isFirst), ...sender };
     }
     case "invite":
       return parseInvite(content, sender);
@@ -152,6 +163,13 @@ function parseText(content: Json): Signal | undefined {
   const card = parseCard(content["card"]);
   if (clean === undefined) return undefined;
   return { type: "text", text: clean, ...(id !== undefined && { id }), ...(card !== undefined && { card }) };
+}
+
+function parseVisitor(value: unknown): Visitor | undefined {
+  const fields = object(value);
+  const id = text(fields?.["id"], 64, ID);
+  const name = cleanName(text(fields?.["name"], 400) ?? "");
+  return id === undefined || name === undefined ? undefined : { id, name };
 }
 
 function parseInvite(content: Json, sender: Sender): Invite | undefined {

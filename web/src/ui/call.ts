@@ -1,7 +1,8 @@
 // A call: who it is with, what can be shared, the stage, and the chat.
 import type { Conversation } from "../app/conversation.ts";
 import type { Card } from "../core/card.ts";
-import { type Call, type Line, people, present } from "../core/calls.ts";
+import type { Call, Line } from "../core/calls.ts";
+import { people, present } from "../core/people.ts";
 import { duration } from "../core/format.ts";
 import type { Invitation } from "../core/invitations.ts";
 import { type Source, SOURCES } from "../core/signal.ts";
@@ -31,6 +32,8 @@ export interface CallEvents {
   toggle(source: Source): void;
   share(entries: readonly Entry[]): void;
   notice(text: string): void;
+  /** What a guest reads once the page is no longer in the call. */
+  farewell?(call: Call): string;
   /** On the page of a client. Guests have no guests of their own. */
   readonly guests?: GuestEvents;
 }
@@ -42,6 +45,7 @@ export class CallView {
   readonly #avatar = h("span", { class: "avatar", "aria-hidden": "true" });
   readonly #name = h("h1", {});
   readonly #detail = h("p", { class: "detail" });
+  readonly #visitors = h("p", { class: "detail", dir: "auto" });
   readonly #media = h("p", { class: "media-status", role: "status" });
   readonly #verify: HTMLButtonElement;
   readonly #buttons = new Map<Shareable, HTMLButtonElement>();
@@ -51,12 +55,14 @@ export class CallView {
   readonly #transfers: TransfersView;
   readonly #chat: ChatView;
   readonly #guests: GuestsView | undefined;
+  readonly #farewell: CallEvents["farewell"];
   #conversation: Conversation | undefined;
   #words: readonly SessionWords[] = [];
 
   constructor(context: Context, events: CallEvents) {
     const { t } = context;
     this.#context = context;
+    this.#farewell = events.farewell;
     const back = { class: "icon-button", type: "button", "aria-label": t.back, title: t.back, on: { click: () => events.back() } };
     this.#back = h("button", back, icon("back"));
     this.#verify = h("button", { class: "quiet small", type: "button" }, icon("shield"), t.verify);
@@ -81,7 +87,7 @@ export class CallView {
     });
     this.#chat.shelf.append(this.#transfers.element);
     this.#actions = h("div", { class: "actions", role: "toolbar" }, ...this.#makeActions(events));
-    const who = h("div", { class: "who" }, this.#name, this.#detail);
+    const who = h("div", { class: "who" }, this.#name, this.#detail, this.#visitors);
     this.#guests = events.guests && new GuestsView(context, events.guests);
     const side = h("div", { class: "side" }, this.#media, this.#verify, this.#guests?.element);
     const head = h("header", { class: "call-head" }, this.#back, this.#avatar, who, side);
@@ -109,7 +115,10 @@ export class CallView {
     show(this.#stage.element, live);
     const sessions = conversation?.sessions ?? [];
     const status = mediaStatus(sessions, t);
-    setText(this.#media, status?.text ?? (call.phase === "active" && !live ? this.#unreachable(call) : ""));
+    const visitors = this.#context.visitors(call);
+    setText(this.#visitors, visitors);
+    show(this.#visitors, visitors !== "");
+    setText(this.#media, status?.text ?? this.#without(call, live));
     attribute(this.#media, "data-state", status?.level);
     this.#words = wordsOf(this.#context, call, sessions);
     show(this.#verify, this.#words.length > 0);
@@ -133,12 +142,16 @@ export class CallView {
       case "active":
         return duration(now - (call.answered ?? now));
       case "ended":
+        if (this.#farewell !== undefined) return "";
         return call.answered === undefined ? t.ended : `${t.ended} · ${duration((call.ended ?? now) - call.answered)}`;
     }
   }
 
-  #unreachable(call: Call): string {
-    return people(call).some((party) => party.address !== undefined) ? "" : this.#context.t.noClient;
+  /** What is said where nothing is connected. */
+  #without(call: Call, live: boolean): string {
+    if (call.phase === "ended") return this.#farewell?.(call) ?? "";
+    const isReachable = live || people(call).some((party) => party.address !== undefined);
+    return call.phase === "active" && !isReachable ? this.#context.t.noClient : "";
   }
 
   #makeActions(events: CallEvents): HTMLElement[] {

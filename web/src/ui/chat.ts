@@ -1,7 +1,7 @@
 // The chat of a call: its lines, what became of the own ones, and the field to write.
 import { type Card, CARD_FIELDS, cardText, vcard } from "../core/card.ts";
 import type { Call, Line, LineState } from "../core/calls.ts";
-import { present } from "../core/calls.ts";
+import { present } from "../core/people.ts";
 import { pieces, TEXT_MAX } from "../core/text.ts";
 import { canSaveFolder, saveAll, saveBlob, type SavedAll, saveFile } from "../files/save.ts";
 import type { Context } from "./context.ts";
@@ -74,14 +74,14 @@ export class ChatView {
     const { t } = this.#context;
     const lines = call.lines.filter(({ id }) => !moving.has(id));
     const several = call.parties.filter((party) => party.phone !== true).length > 1;
-    this.#lines.update(lines, (line) => line.id, (view, line) => view.update(line, this.#context.author(call, line), several));
+    const readers = present(call).filter((party) => party.address !== undefined);
+    const circle = { several, reached: readers.length > 0 };
+    this.#lines.update(lines, (line) => line.id, (view, line) => view.update(line, this.#context.author(call, line), circle));
     show(this.#empty, lines.length === 0 && call.phase === "active");
     const { typing } = call;
     setText(this.#typing, typing !== undefined && typing.until > now ? t.typing(this.#context.all(typing.by)) : "");
-    const here = present(call);
-    const readers = here.filter((party) => party.address !== undefined);
-    show(this.#form, readers.length > 0);
-    show(this.#readers, here.length > 1);
+    show(this.#form, circle.reached);
+    show(this.#readers, present(call).length > 1);
     setText(this.#readers, t.readers(this.#context.all(readers)));
     if (lines.length !== this.#count) {
       if (lines.at(-1)?.own === true) this.#end.go();
@@ -150,8 +150,8 @@ class LineView {
     if (kind !== "note") this.element.append(this.#meta);
   }
 
-  /** `name` is the author's; `several`: there are others who may have written it. */
-  update(line: Line, name: string, several: boolean): void {
+  /** `name` is the author's; `several`: there are others who may have written it; `reached`: somebody can be written to. */
+  update(line: Line, name: string, { several, reached }: { readonly several: boolean; readonly reached: boolean }): void {
     const { t } = this.#context;
     this.#line = line;
     const note = line.kind === "joined" || line.kind === "left";
@@ -161,7 +161,7 @@ class LineView {
     const words: Record<LineState, string> = t;
     setText(this.#state, line.state === undefined ? "" : words[line.state]);
     attribute(this.element, "data-state", line.state);
-    show(this.#again, line.state === "failed");
+    show(this.#again, line.state === "failed" && reached);
   }
 }
 
@@ -176,9 +176,11 @@ function body(context: Context, line: Line, events: ChatEvents): HTMLElement {
       return h("p", { class: "bubble", dir: "auto" }, ...parts);
     }
     case "joined":
-      return h("p", {}, t.joined(context.name(line.who)));
-    case "left":
-      return h("p", {}, t.left(context.name(line.who)));
+    case "left": {
+      const { kind, who, hosts } = line;
+      if (hosts === undefined) return h("p", {}, (kind === "joined" ? t.joined : t.left)(context.name(who)));
+      return h("p", { dir: "auto" }, context.visitorLine({ kind, who, hosts }));
+    }
     case "files":
       return files(context, line, events);
   }

@@ -1,10 +1,21 @@
 // What every view uses: the texts, the locale, and how people are named.
 import type { Call, Line, Party } from "../core/calls.ts";
-import { keyOf, people } from "../core/calls.ts";
+import { authors, keyOf, people } from "../core/people.ts";
 import type { Person } from "../core/envelope.ts";
 import { phone, size } from "../core/format.ts";
 import type { Catalogue, Language } from "../core/locale/mod.ts";
 import type { Bundle } from "../core/signal.ts";
+import { visitors } from "../core/visitors.ts";
+
+/** Guests of others that are named at the head of a call. */
+const VISITORS_SHOWN = 3;
+
+/** A line about a guest of others. */
+export interface VisitorLine {
+  readonly kind: "joined" | "left";
+  readonly who: Person;
+  readonly hosts: readonly Person[];
+}
 
 export class Context {
   readonly t: Catalogue;
@@ -33,15 +44,29 @@ export class Context {
     return this.all(people(call));
   }
 
-  /** Whom a session is with, or an invitation is from; everybody, if it is not known which of them. */
+  /** Whom a session is with, or an invitation is from; all who may be, if it is not known which of them. */
   partyName(call: Call, party: string): string {
     const found = call.parties.find((known) => keyOf(known) === party);
-    return found === undefined ? this.names(call) : this.name(found);
+    return found === undefined ? this.all(authors(call, {})) : this.name(found);
   }
 
   /** Who has written a line of another's. Lines of earlier versions do not say. */
   author(call: Call, { by }: Line): string {
     return by === undefined ? this.names(call) : this.all(by);
+  }
+
+  /** The guests of others in a call, the first ones with their hosts; empty if there are none. */
+  visitors(call: Call): string {
+    const all = visitors(call);
+    const named = all.slice(0, VISITORS_SHOWN).map(({ name, hosts }) => this.t.visitor(quotable(name), this.all(hosts)));
+    const more = all.length > VISITORS_SHOWN ? [this.t.moreVisitors(all.length - VISITORS_SHOWN)] : [];
+    return all.length === 0 ? "" : this.t.visitors(this.t.and([...named, ...more]));
+  }
+
+  /** What is said of a guest of others who has come or gone. */
+  visitorLine({ kind, who, hosts }: VisitorLine): string {
+    const say = kind === "joined" ? this.t.visitorJoined : this.t.visitorLeft;
+    return say(quotable(who.name ?? ""), this.all(hosts));
   }
 
   /** The numbers of those who are shown by name. */
@@ -72,4 +97,9 @@ export function initials(name: string): string {
   const words = name.split(/\s+/).filter((word) => /^\p{L}/u.test(word));
   const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map((word) => Array.from(word ?? "")[0] ?? "");
   return letters.join("").toUpperCase();
+}
+
+/** A name as it stands in quotation marks: it cannot end them, and pass for a part of the sentence. */
+function quotable(name: string): string {
+  return name.replace(/["“”„‟«»‹›]/g, "'");
 }

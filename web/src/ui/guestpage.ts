@@ -1,6 +1,6 @@
 // The page of a guest: asks for the code, and shows the one call that it is for.
 import { Client } from "../app/client.ts";
-import { current } from "../core/calls.ts";
+import { type Call, current } from "../core/calls.ts";
 import { catalogue, pick } from "../core/locale/mod.ts";
 import { GuestAccess, loadPass, type Pass, savePass } from "../net/access.ts";
 import { type Api, ApiError } from "../net/api.ts";
@@ -30,6 +30,8 @@ export class GuestPage {
   readonly #leave: HTMLButtonElement;
   readonly #bar: HTMLElement;
   #client: Client | undefined;
+  /** The guest has left, and nobody else is why the page is no longer in the call. */
+  #hasLeft = false;
   #call: { readonly id: string; readonly view: CallView } | undefined;
   #due: ReturnType<typeof setTimeout> | undefined;
   readonly #page: Page = {
@@ -79,6 +81,7 @@ export class GuestPage {
   #ask(): void {
     this.#client = undefined;
     this.#call = undefined;
+    this.#hasLeft = false;
     const view = new JoinView(this.#context.t, { join: (code, name) => this.#join(code, name) });
     setChildren(this.#root, [view.element]);
     view.focus();
@@ -114,9 +117,11 @@ export class GuestPage {
   }
 
   async #leaveCall(): Promise<void> {
+    this.#hasLeft = true;
     try {
       await this.#api.leave(loadPass()?.token ?? "");
     } catch (error) {
+      this.#hasLeft = false;
       const isGone = error instanceof ApiError && error.failure === "unauthorized";
       if (!isGone) return this.#notices.toast(this.#context.t.actionFailed);
     }
@@ -155,7 +160,9 @@ export class GuestPage {
   }
 
   #callView(id: string): CallView {
-    return new CallView(this.#context, callEvents(id, this.#page));
+    const { t } = this.#context;
+    const farewell = (call: Call) => (this.#hasLeft ? t.guestLeft : t.guestOver(this.#context.names(call)));
+    return new CallView(this.#context, { ...callEvents(id, this.#page), farewell });
   }
 
   #busy(): boolean {

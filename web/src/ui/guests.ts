@@ -1,5 +1,6 @@
 // The guests of a call: who is there, and the code that lets another one in.
-import { type Call, type Party, present } from "../core/calls.ts";
+import type { Call, Party } from "../core/calls.ts";
+import { present } from "../core/people.ts";
 import { isLoopback } from "../core/format.ts";
 import type { GuestCode } from "../net/api.ts";
 import type { Context } from "./context.ts";

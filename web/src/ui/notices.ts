@@ -1,5 +1,6 @@
 // What tells the person something: the title, notifications while they look elsewhere, and short lines on the page.
-import { type Call, type Calls, people } from "../core/calls.ts";
+import type { Call, Calls } from "../core/calls.ts";
+import { people } from "../core/people.ts";
 import type { Person } from "../core/envelope.ts";
 import type { Context } from "./context.ts";
 import { h } from "./dom.ts";

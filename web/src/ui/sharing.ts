@@ -1,5 +1,6 @@
 // What the others in a call can take, and the words for files that nobody can.
-import { type Call, present } from "../core/calls.ts";
+import type { Call } from "../core/calls.ts";
+import { present } from "../core/people.ts";
 import type { Catalogue } from "../core/locale/mod.ts";
 import type { InvitationKind } from "../core/signal.ts";
 

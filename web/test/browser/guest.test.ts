@@ -5,7 +5,7 @@ import type { Browser, Page } from "playwright-core";
 import { NodeDouble } from "../double/node.ts";
 import { launch, Someone } from "./people.ts";
 
-const [BOB, CALLER] = ["+13105552001", "+12125550100"];
+const [BOB, CALLER, ALICE] = ["+13105552001", "+12125550100", "+12125550101"];
 
 let browser: Browser;
 let node: NodeDouble;
@@ -109,7 +109,8 @@ test("a guest who is removed is told, and keeps what was written", { timeout: 90
   await bob.write("Goodbye");
   await guest.getByText("Goodbye").waitFor();
   await bob.click("Remove Zoë (guest)");
-  await guest.getByText("Call ended").first().waitFor();
+  await guest.getByText("You are no longer connected with Bob Baker here").waitFor();
+  assert.equal(await guest.getByText("Call ended").count(), 0, "the guest's phone call may go on");
   assert.equal(await guest.getByText("Goodbye").count(), 1);
   await guest.getByRole("button", { name: "Back" }).click();
   await guest.getByText("Six digits that the other person reads out.").waitFor();
@@ -125,7 +126,7 @@ test("a guest who leaves keeps what was written, and may return", { timeout: 90_
   await guest.getByText("See you").waitFor();
   const leave = guest.getByRole("button", { name: "Leave" });
   await leave.click();
-  await guest.getByText("Call ended").first().waitFor();
+  await guest.getByText("Your phone call goes on.").waitFor();
   const dot = await guest.locator(".status").evaluate((status) => getComputedStyle(status, "::before").display);
   assert.equal(dot, "none", "nothing is said, so nothing has a colour");
   await bob.page.getByRole("button", { name: "Remove Zoë (guest)" }).waitFor({ state: "detached" });
@@ -136,6 +137,42 @@ test("a guest who leaves keeps what was written, and may return", { timeout: 90_
   await guest.getByRole("button", { name: "Join" }).click();
   await leave.waitFor();
   await bob.page.getByRole("button", { name: "Remove Zoë (guest)" }).waitFor();
+  await guest.context().close();
+  await bob.context.close();
+});
+
+test("whoever talks with the host sees that a guest is there, and that nobody has checked the name", { timeout: 90_000 }, async () => {
+  const bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
+  const alice = await Someone.enrol(browser, node, ALICE, "Alice Archer");
+  node.pair("c1", ALICE, BOB);
+  await bob.click("Invite a guest");
+  const code = (await bob.page.locator(".guest-code").textContent()) ?? "";
+  await bob.page.locator("dialog").getByRole("button", { name: "Close" }).click();
+  const guest = await join(code, "Zoë");
+  await alice.sees("“Zoë” joined as a guest of Bob Baker. Nobody has checked this name.");
+  const there = alice.page.getByText("Also there: “Zoë” (guest of Bob Baker, not verified)");
+  await there.waitFor();
+  await alice.page.reload();
+  await there.waitFor();
+  await guest.getByRole("button", { name: "Leave" }).click();
+  await alice.sees("“Zoë”, a guest of Bob Baker, left");
+  await there.waitFor({ state: "hidden" });
+  assert.deepEqual([...bob.complaints, ...alice.complaints], []);
+  for (const context of [guest.context(), bob.context, alice.context]) await context.close();
+});
+
+test("a guest's text that was not sent cannot be sent again once the page is no longer in the call", { timeout: 60_000 }, async () => {
+  const [bob, code] = await host();
+  const guest = await join(code, "Zoë");
+  await bob.sees("Zoë (guest)");
+  await guest.route("**/a/*", (route) => (route.request().method() === "POST" ? route.fulfill({ status: 404 }) : route.continue()));
+  await guest.getByLabel("Write a message").fill("Lost");
+  await guest.keyboard.press("Enter");
+  const again = guest.getByRole("button", { name: "Try again" });
+  await again.waitFor();
+  await bob.click("Remove Zoë (guest)");
+  await guest.getByText("You are no longer connected with Bob Baker here").waitFor();
+  assert.equal(await again.isVisible(), false);
   await guest.context().close();
   await bob.context.close();
 });

@@ -3,7 +3,9 @@ import { Conversation } from "../../src/app/conversation.ts";
 import { Ice } from "../../src/app/ice.ts";
 import type { Session } from "../../src/app/session.ts";
 import type { TransferView } from "../../src/app/transfers.ts";
-import { type Call, type FileFailure, keyOf, type Party } from "../../src/core/calls.ts";
+import type { Call, FileFailure, Party } from "../../src/core/calls.ts";
+import type { Posted } from "../../src/net/outbox.ts";
+import { keyOf } from "../../src/core/people.ts";
 import { parseSignal } from "../../src/core/signal.ts";
 import type { IceAnswer } from "../../src/net/api.ts";
 import type { Identity } from "../../src/media/certificate.ts";
@@ -25,8 +27,8 @@ export class ConversationDouble {
   readonly posted: Json[] = [];
   /** The same, with the addresses. */
   readonly addressed: (readonly [string, Json])[] = [];
-  /** How many devices a post reaches. */
-  reach = 1;
+  /** How many devices a post reaches, or why it does not arrive. */
+  reach: Posted = 1;
   automatic = false;
   /** How to connect, as the node says it. */
   ice: () => Promise<IceAnswer> = async () => ({ configuration: {}, expires: Infinity });

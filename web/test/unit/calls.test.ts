@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { authors, type Call, type Calls, current, keyOf, people, present, senderKey, senderOf, step } from "../../src/core/calls.ts";
+import { type Call, type Calls, current, step } from "../../src/core/calls.ts";
+import { authors, keyOf, people, present, senderKey, senderOf } from "../../src/core/people.ts";
 import type { NodeMessage } from "../../src/core/envelope.ts";
 
 let id = 0;
@@ -30,6 +31,8 @@ test("a call without ringing, and one that nobody answers", () => {
   const ringing = node(EMPTY, { type: "ringing", role: "second", peer: { number: "1" } });
   assert.equal(only(node(ringing, { type: "missed", role: "second", peer: { number: "1" } })).phase, "missed");
   assert.equal(only(node(ringing, { type: "ended", number: "1" })).phase, "ended");
+  const voiceMail = node(ringing, { type: "over" });
+  assert.deepEqual(["ended", "missed"], [voiceMail, node(voiceMail, { type: "missed", role: "second", peer: { number: "1" } })].map((calls) => only(calls).phase));
   const missed = only(node(EMPTY, { type: "missed", role: "second", peer: { number: "1" }, at: 400 }, 9000));
   assert.deepEqual([missed.phase, missed.began, missed.ended], ["missed", 400, 400]);
 });
@@ -158,7 +161,7 @@ test("in a conference, the node says who has written, or it may be any of them",
   assert.deepEqual(authors(only(calls), {}), [bob, carol, {}]);
   assert.deepEqual(by("3"), [bob, carol, {}]);
   calls = node(calls, { type: "ended", number: "1" });
-  assert.deepEqual([by("1"), by("2"), authors(only(calls), {})], [[bob], [carol], [carol, {}]]);
+  assert.deepEqual([by("1"), by("2"), authors(only(calls), {})], [[bob], [carol], [bob, carol, {}]], "who has left can still write");
   assert.equal(senderOf(only(calls), { sender: "https://n.example/a/1" })?.present, false);
 });
 
@@ -166,9 +169,21 @@ test("somebody whom the node names and this page does not know is not taken for 
   const calls = node(node(node(node(EMPTY, peer("1")), peer("2", { name: "Carol" })), { type: "ended", number: "1" }), answered("1"));
   const by = { sender: "https://n.example/a/1" };
   assert.deepEqual(authors(only(calls), by), [{ number: "2", name: "Carol" }, { number: "1", name: "Name 1" }], "the voice goes on without their client");
-  assert.deepEqual(authors(only(calls), {}), [{ number: "2", name: "Carol" }]);
+  assert.deepEqual(authors(only(calls), {}), authors(only(calls), by), "that client can still write");
   const keys = [by, { sender: "https://n.example/a/2" }, {}].map((by) => senderKey(only(calls), by));
   assert.deepEqual(keys, ["", "2", undefined]);
+});
+
+test("who has left a conference does not pass for the one who stays", () => {
+  const [bob, carol] = [{ number: "1", name: "Bob" }, { number: "2", name: "Carol" }];
+  let calls = node(node(EMPTY, peer("1", { name: "Bob" })), peer("2", { name: "Carol" }));
+  calls = node(calls, { type: "ended", number: "1" });
+  const line = { id: "m", at: 0, own: false, kind: "files", name: "a.txt", count: 1, bytes: 4 } as const;
+  calls = step(calls, { type: "line", call: "c", line, shown: true });
+  assert.deepEqual([authors(only(calls), {}), only(calls).lines.at(-1)!.by], [[bob, carol], [bob, carol]]);
+  assert.deepEqual(authors(only(node(calls, peer("1", { name: "Bob" }))), {}), [carol, bob], "is back");
+  const transferred = node(node(node(EMPTY, peer("1", { name: "Bob" })), { type: "ended", number: "1" }), peer("2", { name: "Carol" }));
+  assert.deepEqual(authors(only(transferred), {}), [carol], "a transfer is no conference");
 });
 
 test("a conference has everybody until the last one leaves", () => {

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { type Call, keyOf, present } from "../../src/core/calls.ts";
+import type { Call } from "../../src/core/calls.ts";
+import { keyOf, present } from "../../src/core/people.ts";
 import { en } from "../../src/core/locale/en.ts";
 import { type Access, GuestAccess } from "../../src/net/access.ts";
 import { type Api, ApiError } from "../../src/net/api.ts";
@@ -423,6 +424,17 @@ test("in a conference, the one whom the node names has written, and invites", as
   assert.deepEqual(answers().map(({ address }) => address), [addressOf("device"), addressOf("2"), addressOf("2")]);
 });
 
+test("what names nobody is not taken for the one who stays in a conference", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await double.meets("one", "2");
+  await double.takes("one", { type: "ended", number: "2" });
+  for (const content of [{ type: "text", text: "hi" }, INVITE]) await double.takes("one", { type: "message", content });
+  const names = double.client.calls.get("one")!.lines.at(-1)!.by!.map(({ number }) => number);
+  const { invitations } = double.client.conversation("one")!;
+  assert.deepEqual([names, invitations.map(({ party, state }) => [party, state])], [["1", "2"], [[undefined, "open"]]]);
+});
+
 test("somebody who has left is still named, and invites to nothing", async () => {
   await double.start();
   await double.meets("one", "1");
@@ -434,4 +446,20 @@ test("somebody who has left is still named, and invites to nothing", async () =>
   const line = double.client.calls.get("one")!.lines.at(-1)!;
   assert.deepEqual(line.by, [{ number: "2", name: "Name 2" }]);
   assert.deepEqual([double.client.conversation("one")!.invitations, double.notices], [[], []]);
+});
+
+test("a host tells of guests, and neither a guest nor who has left does", async () => {
+  const call = () => double.client.calls.get("one")!;
+  const news = (name: string) => ({ type: "guests", guests: [{ id: name, name }], from: "phone-phone-phone" });
+  await double.start();
+  await double.meets("one", "1");
+  await double.meets("one", "2");
+  await double.takes("one", { type: "guest", role: "first", guest: { id: "g1", name: "Zoë", address: addressOf("g1"), capabilities: [] } });
+  await double.takes("one", { type: "ended", number: "2" });
+  await double.takes("one", { type: "message", content: news("Max"), sender: addressOf("1") });
+  await double.takes("one", { type: "message", content: news("Eve"), sender: addressOf("2") });
+  await double.takes("one", { type: "message", content: news("Eve"), guest: "g1" });
+  const { from } = double.client.conversation("one")!;
+  await double.takes("one", { type: "message", content: { ...news("Eve"), from }, sender: addressOf("1") });
+  assert.deepEqual(call().visitors?.map(({ name, hosts }) => [name, hosts]), [["Max", [{ number: "1", name: "Name 1" }]]]);
 });

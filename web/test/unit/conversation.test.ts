@@ -159,10 +159,11 @@ test("the camera is stopped when the only one who sees it leaves, and the others
 });
 
 test("a guest does not learn the device's own address", async () => {
+  const OWN = "https://own.example/a/me";
   const guest: Party = { guest: "g1", name: "Zoë", address: "https://own.example/a/g1", capabilities: [], present: true };
   double = new ConversationDouble(callWith(party("2"), guest));
   await double.conversation.sources.start("camera", "");
-  assert.deepEqual(double.posted.map(({ type, reply }) => [type, reply]), [["invite", "https://own.example/a/me"], ["invite", undefined]]);
+  assert.deepEqual(double.posted.map(({ type, reply }) => [type, reply]), [["guests", OWN], ["invite", OWN], ["invite", undefined]]);
 });
 
 test("a guest who leaves is shown nothing any more, and another one is", async () => {
@@ -443,4 +444,38 @@ test("a sender who slept until its files were given up is told when it wakes", a
   assert.deepEqual([channel.sent, channel.readyState], [[{ cancel: "gone" }], "open"], "the reason must arrive first");
   await pass(6);
   assert.equal(channel.readyState, "closed");
+});
+
+test("the others are told who is there as a guest, and the guests are not", () => {
+  const guest = (id: string, name: string): Party => ({ guest: id, name, address: `https://own.example/a/${id}`, capabilities: [], present: true });
+  const [zoe, max] = [guest("g1", "Zoë"), guest("g2", "Max")];
+  double = new ConversationDouble(callWith(party("2")));
+  const told = () => double.addressed.splice(0).map(([address, { type, guests, text, ephemeral }]) => [address.at(-1), type, guests, text, ephemeral]);
+  assert.deepEqual(told(), [], "nobody has a guest");
+  double.conversation.update(callWith(party("2"), zoe));
+  double.conversation.update(callWith(party("2"), zoe));
+  const one = [{ id: "g1", name: "Zoë" }];
+  assert.deepEqual(told(), [["2", "guests", one, "Guests: Zoë", undefined]]);
+  double.conversation.update(callWith(party("2"), zoe, max, party("3")));
+  const both = [...one, { id: "g2", name: "Max" }];
+  assert.deepEqual(told(), ["2", "3"].map((to) => [to, "guests", both, "Guests: Zoë, Max", undefined]));
+  const gone = [zoe, max].map((known) => ({ ...known, present: false }));
+  double.conversation.update(callWith(party("2"), ...gone, { ...party("3"), present: false }));
+  assert.deepEqual(told(), [["2", "guests", [], "Guests: –", undefined]]);
+});
+
+test("the others are told of guests again when that has not arrived, or another one has come or left", async () => {
+  const zoe: Party = { guest: "g1", name: "Zoë", address: "https://own.example/a/g1", capabilities: [], present: true };
+  double = new ConversationDouble();
+  const told = () => double.addressed.splice(0).map(([address, { type }]) => [address.at(-1), type]);
+  for (const [reach, again] of [["unreachable", 1], ["refused", 1], ["gone", 1], [1, 1], [1, 0]] as const) {
+    double.reach = reach;
+    double.conversation.update(callWith(party("2"), zoe));
+    await settle();
+    assert.equal(told().length, again, String(reach));
+  }
+  double.conversation.update(callWith(party("2"), party("3"), zoe));
+  assert.deepEqual(told(), [["2", "guests"], ["3", "guests"]]);
+  double.conversation.update(callWith(party("2"), { ...party("3"), present: false }, zoe));
+  assert.deepEqual(told(), [["2", "guests"]]);
 });

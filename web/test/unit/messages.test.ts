@@ -88,6 +88,7 @@ const GOOD: Record<string, Record<string, unknown>> = {
   restart: { session: "s" },
   bye: { session: "s" },
   typing: {},
+  guests: { guests: [{ id: "g1", name: "Zoë" }] },
   seen: { ids: ["a"] },
 };
 
@@ -113,6 +114,8 @@ test("what does not keep to the limits is ignored", () => {
     { type: "sdp", ...GOOD["sdp"], kind: "rollback" },
     { type: "ice", ...GOOD["ice"], candidates: Array(33).fill({ candidate: "" }) },
     { type: "bye" },
+    { type: "guests", guests: { id: "g1", name: "Zoë" } },
+    { type: "guests", guests: Array(17).fill({ id: "g1", name: "Zoë" }) },
     { type: "seen", ids: Array(51).fill("a") },
     { type: "keyboard" },
     { type: "text", text: "" },
@@ -121,6 +124,12 @@ test("what does not keep to the limits is ignored", () => {
   for (const from of [undefined, "short", "x".repeat(44), "0123456789abcde/", 7]) {
     assert.equal(parseSignal({ type: "typing", from }), undefined);
   }
+});
+
+test("a guest of another has a name that can be shown, and is one", () => {
+  const guests = [{ id: "g1", name: "Zoë\u202e\nEve" }, { id: "../g2", name: "Max" }, { id: "g3", name: "\u200b" }, { id: "g4" }, "g5", { id: "g1", name: "Eve" }];
+  const signal = parseSignal({ type: "guests", from: FROM, guests });
+  assert.deepEqual(signal?.type === "guests" && signal.guests, [{ id: "g1", name: "Zoë Eve" }]);
 });
 
 test("a candidate cannot smuggle lines, and tracks are of known kinds", () => {

@@ -67,7 +67,8 @@ pub(in crate::node) async fn invite(
     Ok((StatusCode::CREATED, Json(GuestCodeCreated { code, link, expires })))
 }
 
-/// The guests of the token's number in a call.
+/// The guests of the token's number in a call. A device's token gets those of the device's own clients: no other client is told
+/// when they leave.
 #[utoipa::path(get, path = "/v1/calls/{call}/guests", tag = "guests", security(("bearer" = ["client"])),
     params(("call" = String, Path, description = "The call's id")),
     responses((status = 200, body = GuestList), Problems))]
@@ -76,9 +77,12 @@ pub(in crate::node) async fn list(
     identity: Identity,
     InPath(call): InPath<CallId>,
 ) -> Result<Json<GuestList>, Problem> {
-    let Identity::Client { number, .. } = identity else { return Err(Problem::forbidden("this is for clients")) };
+    let Identity::Client { number, device } = identity else { return Err(Problem::forbidden("this is for clients")) };
+    let clients = api.disclosure.participating_clients(&call, &number).await?;
     let found = api.live.guests_of(&call, &number, now());
-    let (role, guests) = found.ok_or_else(|| Problem::not_found("call"))?;
+    let (role, mut guests) = found.ok_or_else(|| Problem::not_found("call"))?;
+    let is_own = |host: &GuestHost| clients.iter().any(|client| client.id == host.client && client.device == device);
+    guests.retain(|guest| device.is_none() || is_own(&guest.host));
     Ok(Json(GuestList { role, guests: guests.into_iter().map(GuestView::from).collect() }))
 }
 

@@ -57,6 +57,11 @@ export const en = {
   noClient: "Their side has no app for chat, video and files.",
   joined: (name: string) => `You are now connected with ${name}`,
   left: (name: string) => `${name} left`,
+  visitorJoined: (guest: string, host: string) => `“${guest}” joined as a guest of ${host}. Nobody has checked this name.`,
+  visitorLeft: (guest: string, host: string) => `“${guest}”, a guest of ${host}, left`,
+  visitor: (guest: string, host: string) => `“${guest}” (guest of ${host}, not verified)`,
+  visitors: (names: string) => `Also there: ${names}`,
+  moreVisitors: (n: number) => `${n} more`,
   // Actions
   camera: "Camera",
   screen: "Screen",
@@ -219,6 +224,9 @@ export const en = {
   joinFull: "There are too many guests in this call.",
   leave: "Leave",
   leaveHint: "Your phone call goes on.",
+  guestLeft: "You have left this page's part of the call. Your phone call goes on.",
+  guestOver: (host: string) =>
+    `You are no longer connected with ${host} here: the call has ended or moved on, or you were removed. If you are still on the phone, ask for a new code.`,
   // Other tabs
   elsewhereTitle: "Open in another tab",
   elsewhereText: "Only one tab can be used at a time.",
