@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::layout::is_genuine;
 use super::translator::{HOLDING, UP, leg, member, variable};
 use crate::ami::{Action, AmiClient, AmiEvent};
 use crate::core::numbering::endpoint_names::Endpoints;
@@ -20,11 +21,14 @@ pub(super) async fn take(client: &AmiClient, endpoints: &Endpoints) -> Result<Sn
     Ok(read(&entries, &bridges, endpoints))
 }
 
+/// An entry into which a caller has written lines counts as none.
 pub(super) fn read(channels: &[AmiEvent], bridges: &[AmiEvent], endpoints: &Endpoints) -> Snapshot {
-    let waiting = bridges.iter().filter(|b| b.get("BridgeTechnology").as_deref() == Some(HOLDING));
+    let waiting =
+        bridges.iter().filter(|b| is_genuine(b, &[]) && b.get("BridgeTechnology").as_deref() == Some(HOLDING));
     let waiting: HashSet<_> = waiting.filter_map(|bridge| bridge.get("BridgeUniqueid")).collect();
     let mut topology = Topology::default();
-    let members: Vec<_> = channels.iter().filter_map(|entry| Some((member(entry, endpoints)?, entry))).collect();
+    let channels = channels.iter().filter(|entry| is_genuine(entry, &[""]));
+    let members: Vec<_> = channels.filter_map(|entry| Some((member(entry, endpoints)?, entry))).collect();
     for (member, entry) in &members {
         let bridge = entry.get("BridgeID").filter(|bridge| !bridge.is_empty() && !waiting.contains(bridge));
         if let Some(bridge) = bridge {
@@ -80,6 +84,7 @@ mod tests {
     use super::*;
     use crate::ami::{AmiFrame, fuzz::decode};
     use crate::pbx::Device;
+    use crate::pbx::asterisk::fuzz::printed;
 
     const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/status.recv");
 
@@ -105,7 +110,7 @@ mod tests {
                 "Event: Status\nChannel: PJSIP/1000-00000001\nUniqueid: 1.1\nVariable: SIDECALL_SIDE=originating\n\
                  Variable: SIDECALL_CALLED=1001\n{more}"
             );
-            let entry = AmiEvent::new(text.replace('\n', "\r\n").into());
+            let entry = printed(&text);
             read(&[entry], &[], &Endpoints::default()).legs[0].tags.clone().unwrap().call.map(|call| call.to_string())
         };
         let answer = format!("Variable: SIDECALL_ANSWER={new}|packet|called-has-client||||||\n");
