@@ -170,10 +170,11 @@ async fn what_a_caller_writes_into_a_list_neither_ends_it_nor_is_in_it() {
         pbx.event(&id, "Status\r\nChannel: a").await;
         // The id may also come first: then what is cut off has none.
         pbx.event(&id, &format!("BridgeListItem\r\nBridgeName: {written}")).await;
-        pbx.event(&id, "StatusComplete\r\nEventList: Complete\r\nListItems: 3").await;
+        pbx.event(&id, "BridgeListItem\r\nChannel: c").await;
+        pbx.event(&id, "StatusComplete\r\nEventList: Complete\r\nListItems: 5").await;
         let list = asked.await.unwrap().unwrap();
         let channels: Vec<_> = list.iter().map(|entry| entry.get("Channel")).collect();
-        assert_eq!(channels, [None, Some("a".into()), None], "{written:?}");
+        assert_eq!(channels, [None, Some("a".into()), None, Some("c".into())], "{written:?}");
     }
 }
 

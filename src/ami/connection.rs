@@ -204,7 +204,8 @@ impl AmiConnection {
         let cut = std::mem::take(&mut list.cut);
         let event = match frame.into_event() {
             Some(end) if completes(&end, &id) => return self.complete(&id, &end),
-            Some(entry) if !cut => entry,
+            // Nobody but Asterisk begins an entry with the id.
+            Some(entry) if !cut || begins(&entry, &id) => entry,
             _ => {
                 list.broken += 1;
                 return;
@@ -239,8 +240,7 @@ impl AmiConnection {
     }
 }
 
-/// Whether an event ends the list of this id. An entry may have lines that a caller has written, but nobody can guess the id,
-/// which is the second line.
+/// Whether an event ends the list of this id. An entry may have lines that a caller has written.
 ///
 /// ```text
 /// Event: CoreShowChannelsComplete
@@ -249,9 +249,20 @@ impl AmiConnection {
 /// ListItems: 2
 /// ```
 fn completes(event: &AmiEvent, id: &str) -> bool {
-    let mut lines = lines(event.as_bytes()).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let is_named = lines.next().is_some_and(|line| line.ends_with(b"Complete"));
-    is_named && lines.next().and_then(|line| value_of(line, b"ActionID")) == Some(id.as_bytes())
+    let first = lines(event.as_bytes()).next().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    first.is_some_and(|line| line.ends_with(b"Complete")) && begins(event, id)
+}
+
+/// Whether this id is the second line of an event. Nobody can guess it, so a caller has written nothing in front of it.
+///
+/// ```text
+/// Event: BridgeListItem
+/// ActionID: 5e884898-7
+/// BridgeUniqueid: 1869ecdf-8a84-475c-975a-ffd1de7f5fce
+/// ```
+fn begins(event: &AmiEvent, id: &str) -> bool {
+    let second = lines(event.as_bytes()).nth(1).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    second.and_then(|line| value_of(line, b"ActionID")) == Some(id.as_bytes())
 }
 
 impl std::fmt::Debug for AmiConnection {
