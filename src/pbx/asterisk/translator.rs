@@ -69,7 +69,7 @@ impl Translate for AsteriskTranslator {
         if !is_genuine(event, channels) {
             // Other programs' events may have any form.
             if event.get_all("UserEvent").any(|name| name.starts_with("Sidecall")) {
-                tracing::warn!("an announcement is ignored: the caller has written lines into it");
+                tracing::warn!("an announcement is ignored: it has lines that Asterisk does not print");
             }
             return Vec::new();
         }
@@ -94,10 +94,9 @@ impl Translate for AsteriskTranslator {
             }
             Some("LocalOptimizationEnd") => local(event).map(|common| self.optimized_away(&common)).unwrap_or_default(),
             Some("BridgeDestroy") => {
-                if let Some(bridge) = event.get("BridgeUniqueid") {
-                    self.topology.destroy(&bridge);
-                }
-                Vec::new()
+                let gone = event.get("BridgeUniqueid");
+                let events = gone.map(|bridge| self.topology.destroy(&bridge)).unwrap_or_default();
+                self.hold_back(events)
             }
             Some("Hangup") => self.hung_up(event),
             // Asterisk goes down or comes up: its channels are gone.

@@ -153,6 +153,17 @@ fn everyone_in_a_bridge_hears_everyone() {
     assert_eq!(translator.read(&hangup).len(), 2, "a hang-up leaves its bridge too");
 }
 
+/// The events that would have said it may have lines of a caller.
+#[test]
+fn nobody_hears_anybody_in_a_bridge_that_is_gone() {
+    let enter = |who: &str| event(&format!("Event: BridgeEnter\nBridgeUniqueid: b\nUniqueid: {who}\n"));
+    let mut translator = AsteriskTranslator::default();
+    translator.read(&enter("1"));
+    translator.read(&enter("2"));
+    let told = translator.read(&event("Event: BridgeDestroy\nBridgeUniqueid: b\n"));
+    assert!(matches!(&told[..], [PbxEvent::Unbridged { .. }]), "{told:?}");
+}
+
 #[test]
 fn the_names_of_channels() {
     assert_eq!(kind("PJSIP/1001-00000001"), ChannelKind::Real);
