@@ -290,9 +290,11 @@ impl NaivePbx {
             }
             printed(&text)
         };
-        let holding =
-            format!("Event: BridgeListItem\r\nBridgeUniqueid: b{HOLDING}\r\nBridgeTechnology: holding_bridge\r\n");
-        (self.channels.iter().filter(|c| c.alive).map(entry).collect(), vec![AmiEvent::new(holding.into())])
+        let bridge = |bridge| {
+            let technology = if bridge == HOLDING { "holding_bridge" } else { "softmix" };
+            printed(&format!("Event: BridgeListItem\nBridgeUniqueid: b{bridge}\nBridgeTechnology: {technology}\n"))
+        };
+        (self.channels.iter().filter(|c| c.alive).map(entry).collect(), (0..BRIDGES).map(bridge).collect())
     }
 
     /// Who is in a bridge, in order.
