@@ -17,8 +17,9 @@
 //! written that line, too, it is there twice. So no line of a caller goes unnoticed.
 //!
 //! An empty line in such a text ends the event, and what comes behind it is an event of its own. `eventfilter` in
-//! `dialplan/asterisk/manager.conf` has Asterisk drop all of it. Without that line, too, an event counts only with a channel's
-//! whole block, which is longer than a number or an extension of PJSIP can be.
+//! `dialplan/asterisk/manager.conf` has Asterisk drop all of it. Without that line, too, an event of a channel counts only with
+//! the channel's whole block, which is longer than a number or an extension of PJSIP can be. `BridgeDestroy`, `FullyBooted` and
+//! `Shutdown` are short enough, so without that line a caller can write them. The last two only have the agent take a snapshot.
 
 use memchr::memchr;
 
@@ -48,8 +49,9 @@ const UNFILTERED: [(&str, &str); 3] =
     [("CallerIDNum", "CallerIDName"), ("ConnectedLineNum", "ConnectedLineName"), ("Exten", "Priority")];
 
 /// The same of the fields of one event: `Status`, `BridgeListItem` and `BridgeEnter`. Nothing follows `DialString`.
-const UNFILTERED_ONCE: [(&str, Option<&str>); 4] = [
+const UNFILTERED_ONCE: [(&str, Option<&str>); 5] = [
     ("DNID", Some("EffectiveConnectedLineNum")),
+    ("EffectiveConnectedLineName", Some("TimeToHangup")),
     ("Data", Some("Nativeformats")),
     ("BridgeName", Some("BridgeNumChannels")),
     ("DialString", None),
@@ -59,10 +61,12 @@ const UNFILTERED_ONCE: [(&str, Option<&str>); 4] = [
 const MAX_LINES: usize = 512;
 
 /// Whether Asterisk alone can have written the lines of this event. It must have the block of a channel for each of
-/// `prefixes`.
+/// `prefixes`, and of the one that `Channel` names, if it has that line.
 pub(super) fn is_genuine(event: &AmiEvent, prefixes: &[&str]) -> bool {
     keys(event).is_some_and(|keys| {
-        all_differ(&keys) && keys_follow(&keys) && prefixes.iter().all(|prefix| has_channel(&keys, prefix))
+        let named = keys.contains(&CHANNEL[0]).then_some("");
+        let mut prefixes = prefixes.iter().copied().chain(named);
+        all_differ(&keys) && keys_follow(&keys) && prefixes.all(|prefix| has_channel(&keys, prefix))
     })
 }
 
@@ -105,14 +109,11 @@ fn keys_follow(keys: &[&str]) -> bool {
     })
 }
 
-/// Whether a channel's block is there. A later Asterisk may have more in front of `Context`.
+/// Whether a channel's block is there, with nothing in between. A later Asterisk has more behind it.
 fn has_channel(keys: &[&str], prefix: &str) -> bool {
     let names = keys.iter().map(|key| key.strip_prefix(prefix));
     let mut names = names.skip_while(|name| *name != Some(CHANNEL[0]));
-    CHANNEL.iter().all(|field| match *field {
-        "Context" => names.any(|name| name == Some(field)),
-        field => names.next() == Some(Some(field)),
-    })
+    CHANNEL.iter().all(|field| names.next() == Some(Some(field)))
 }
 
 #[cfg(test)]

@@ -94,11 +94,35 @@ fn a_field_behind_which_asterisk_prints_nothing_is_the_last() {
 }
 
 #[test]
-fn a_later_asterisk_may_say_more_of_a_channel() {
-    let more = ENROL.replace("Context:", "TenantID: \nContext:").replace('\n', "\r\n");
-    assert!(is_genuine(&AmiEvent::new(more.into()), &[""]));
-    let less = ENROL.replace("Linkedid: 1796017948.2\n", "").replace('\n', "\r\n");
-    assert!(!is_genuine(&AmiEvent::new(less.into()), &[""]));
+fn a_later_asterisk_may_say_more_of_a_channel_behind_its_block() {
+    let is_genuine = |text: String| is_genuine(&AmiEvent::new(text.replace('\n', "\r\n").into()), &[""]);
+    assert!(is_genuine(ENROL.replace("UserEvent: ", "Tenantid: \nUserEvent: ")));
+    assert!(!is_genuine(ENROL.replace("Context:", "Tenantid: \nContext:")));
+    assert!(!is_genuine(ENROL.replace("Linkedid: 1796017948.2\n", "")));
+}
+
+/// Such an event needs a channel of one prefix only, and what it says of another one counts, too.
+#[test]
+fn a_channel_without_the_rest_of_its_block_is_a_callers() {
+    let whole = printed("Event: DialBegin\nDestChannel: PJSIP/2-2\nDialString: 1002\n");
+    assert!(is_genuine(&whole, &["Dest"]));
+    let text = String::from_utf8_lossy(whole.as_bytes()).into_owned();
+    let forged = text.replace("DialBegin\r\n", "DialBegin\r\nChannel: PJSIP/1-1\r\nUniqueid: 1.1\r\n");
+    assert!(!is_genuine(&AmiEvent::new(forged.into()), &["Dest"]));
+}
+
+#[test]
+fn a_name_of_the_other_side_brings_no_variable() {
+    let [entry, ..] = &events(FIXTURES[2])[..] else { panic!() };
+    let told = String::from_utf8_lossy(entry.as_bytes()).into_owned();
+    let said = |name: &str| {
+        let key = "EffectiveConnectedLineName: ";
+        let (before, behind) = told.split_once(key).unwrap();
+        let (_, behind) = behind.split_once("\r\n").unwrap();
+        AmiEvent::new(format!("{before}{key}{name}\r\n{behind}").into())
+    };
+    assert!(is_genuine(&said("Al"), &[""]));
+    assert!(!is_genuine(&said("Al\r\nVariable: SIDECALL_TENANT=b"), &[""]));
 }
 
 #[test]
