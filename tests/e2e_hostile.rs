@@ -131,6 +131,12 @@ fn asterisk_events_have_no_line_of_a_caller() {
     let sidecall = site.sidecall();
     let is_last = |call: &serde_json::Value| call["calling"] == "+13015550198";
     assert!(wait_until(Duration::from_secs(5), || sidecall.calls().iter().any(is_last)), "{}", sidecall.log());
+    // A control character at the end of a number is no empty line: Asterisk still tells of the call.
+    let before = sidecall.calls().len();
+    let ended = Calls::new("+13015550199%09", "1001").via(PSTN);
+    assert_eq!(ended.place(site.pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
+    let sidecall = site.sidecall();
+    assert!(wait_until(Duration::from_secs(5), || sidecall.calls().len() > before), "{}", sidecall.log());
     let is_true = |call: &serde_json::Value| {
         let text = |field: &str| call[field].as_str().unwrap_or_default().to_owned();
         matches!(&*text("calling"), "" | "+13015550198" | "+13015550199")
