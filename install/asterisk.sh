@@ -67,6 +67,34 @@ ast_known_secret() {
     }' "$conf"/manager*.conf "$conf"/manager.d/*.conf "$conf"/sidecall-manager.conf 2>/dev/null || true
 }
 
+# ast_has_filter LINE: whether the user [sidecall], whoever made it, has the filter of this line.
+ast_has_filter() {
+  awk -v wanted="${1#*=}" '
+    { sub(/;.*/, "") }
+    /^\[/ { in_it = $0 ~ /^\[sidecall\]/ }
+    in_it && /^[ \t]*eventfilter[ \t]*=/ {
+      sub(/^[^=]*=>?[ \t]*/, "")
+      sub(/[ \t\r]+$/, "")
+      if ($0 == wanted) { found = 1 }
+    }
+    END { exit !found }' "$conf"/manager*.conf
+}
+
+# The user [sidecall] is an administrator's, who alone can add to it.
+ast_say_filter() {
+  local line
+  line=$(grep '^eventfilter=' dialplan/asterisk/manager.conf)
+  if ast_has_filter "$line"; then return 0; fi
+  warn "your manager user [sidecall] lacks a line, without which a caller can forge events:"
+  say "  $line"
+  if ast_is_freepbx; then
+    say "Add it to $conf/manager_custom.conf, behind a line [sidecall](+)."
+  else
+    say "Add it to the section [sidecall]."
+  fi
+  say "Then asterisk -rx 'manager reload', and restart sidecall."
+}
+
 # ast_value TEXT: as it is written behind `name=`.
 ast_value() {
   local text=${1//';'/'\;'}
@@ -89,7 +117,7 @@ ast_append() {
 }
 
 ast_plan_manager() {
-  local like=$conf/manager.conf secret file line bind port permit only_loopback=no
+  local like=$conf/manager.conf into='' secret file line bind port permit only_loopback=no
   [ -f "$like" ] || die "$like is missing: is this Asterisk's configuration? (--pbx-conf names another folder)"
   secret=$(ast_known_secret)
   secret=${secret:-$(secret_in "$etc/asterisk.password")}
@@ -117,13 +145,15 @@ ast_plan_manager() {
   if grep -qE '^#include +"?manager\.d/\*\.conf' "$like"; then
     file=$conf/manager.d/sidecall.conf
   else
-    file=$conf/sidecall-manager.conf
+    file=$conf/sidecall-manager.conf into=$like
     # FreePBX writes manager.conf anew.
-    if ast_is_freepbx; then like=$conf/manager_custom.conf; fi
-    ast_append "$like" '#include "sidecall-manager.conf"'
-    like=$conf/manager.conf
+    if ast_is_freepbx; then into=$conf/manager_custom.conf; fi
   fi
-  if [ -f "$file" ] || ! grep -qs '^\[sidecall\]' "$conf"/manager*.conf; then
+  if [ ! -f "$file" ] && grep -qs '^\[sidecall\]' "$conf"/manager*.conf; then
+    ast_say_filter
+  else
+    # Asterisk reads nothing of a file that includes one which is missing.
+    if [ -n "$into" ]; then ast_append "$into" '#include "sidecall-manager.conf"'; fi
     while IFS= read -r line; do
       case $line in
         secret=CHANGE-ME) line=secret=$(ast_value "$secret") ;;

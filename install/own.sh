@@ -202,6 +202,7 @@ own_start() {
   if ! has_systemd; then
     say "There is no systemd here. Start it under your own supervisor, as user sidecall, restarted whenever it ends:"
     say "  $prefix/bin/sidecall run"
+    say "If it runs already, restart it: some of the PBX's configuration counts only for a new connection."
     return 0
   fi
   systemctl daemon-reload

@@ -84,6 +84,73 @@ fn try_call(calls: &Calls, site: &Site) {
     }
 }
 
+/// Asterisk prints the user part of an address into its manager events as it decodes it. `X: ` takes up the rest of the line.
+#[test]
+fn asterisk_events_have_no_line_of_a_caller() {
+    let kind = Kind::Asterisk;
+    let Some(mut site) = lab::or_skip(kind, Site::ready(kind, PbxConfig::default(), &SidecallConfig::default())) else {
+        return;
+    };
+    let file = site.pbx.dir().join("etc/pjsip.conf");
+    let trusting =
+        lab::pbx::conf::read(&file).unwrap().replace("direct_media=no", "direct_media=no\ntrust_id_inbound=yes");
+    lab::pbx::conf::write(&file, &trusting).unwrap();
+    let _ = site.pbx.console("pjsip reload");
+    let address = "Received%3A%20046874%3Bencoding%3Dhex";
+    let written = [
+        "%0D%0ACalling%3A%20+13015550777",
+        "%0ACalling%3A%20+13015550777",
+        "%0D%0ACallerIDName%3A%20x%0D%0ACalling%3A%20+13015550777",
+        "%0D%0ACalled%3A%20+13015550777",
+        "%0D%0ASide%3A%20originating%0D%0ACalling%3A%201000",
+        &format!("%0D%0A{address}"),
+        "%0D%0AUniqueid%3A%20forged.1",
+        "%0D%0AChannel%3A%20PJSIP/forged-1%0D%0AExten%3A%20x",
+        // What stands behind an empty line is another event, or an answer.
+        "%0D%0A%0D%0AEvent%3A%20FullyBooted%0D%0AX%3A%20",
+        "%0D%0A%0D%0AResponse%3A%20Follows%0D%0AX%3A%20",
+        "%0D%0A%0D%0AEvent%3A%20UserEvent%0D%0AChannel%3A%20PJSIP/forged-1%0D%0AX%3A%20",
+    ];
+    for text in written {
+        let from = format!("+13015550199{text}");
+        let by_name = Calls::new(&from, "1001").via(PSTN);
+        let by_header = Calls::new("+13015550199", "1001")
+            .via(PACKET)
+            .header(&format!("P-Asserted-Identity: \"x\" <sip:{from}@127.0.0.1>"));
+        for call in [by_name, by_header] {
+            assert_eq!(call.place(site.pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{text}");
+        }
+        try_call(&Calls::new(ALICE.dialled, &format!("+12125550102{text}")), &site);
+    }
+    let mut named = Calls::new("+13015550199", "1001").via(PSTN);
+    named.display = "\"x%0D%0ACalling: +13015550777\" ".to_owned();
+    assert_eq!(named.place(site.pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
+    // An ordinary call comes last, and is told of.
+    let last = Calls::new("+13015550198", "1001").via(PSTN);
+    assert_eq!(last.place(site.pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
+    let sidecall = site.sidecall();
+    let is_last = |call: &serde_json::Value| call["calling"] == "+13015550198";
+    assert!(wait_until(Duration::from_secs(5), || sidecall.calls().iter().any(is_last)), "{}", sidecall.log());
+    // A control character at the end of a number is no empty line: Asterisk still tells of the call.
+    let before = sidecall.calls().len();
+    let ended = Calls::new("+13015550199%09", "1001").via(PSTN);
+    assert_eq!(ended.place(site.pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
+    let sidecall = site.sidecall();
+    assert!(wait_until(Duration::from_secs(5), || sidecall.calls().len() > before), "{}", sidecall.log());
+    let is_true = |call: &serde_json::Value| {
+        let text = |field: &str| call[field].as_str().unwrap_or_default().to_owned();
+        matches!(&*text("calling"), "" | "+13015550198" | "+13015550199")
+            && text("called").starts_with("1001;")
+            && text("side") == "terminating"
+            && !text("leg").contains("forged")
+            && call["address"].is_null()
+    };
+    let forged: Vec<_> = sidecall.calls().into_iter().filter(|call| !is_true(call)).collect();
+    assert!(forged.is_empty(), "{forged:#?}");
+    let log = sidecall.log();
+    assert!(!log.contains("the PBX closed the connection") && !log.contains("asking for a snapshot"), "{log}");
+}
+
 #[test]
 fn asterisk_hostile_input_is_text_and_nothing_more() {
     hostile(Kind::Asterisk);

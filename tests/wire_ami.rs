@@ -74,24 +74,6 @@ fn the_recording_reads_the_same_at_every_split_point() {
 }
 
 #[test]
-fn output_of_a_command_reads_the_same_at_every_split_point() {
-    let text = format!(
-        "{HELLO}Response: Follows\r\nPrivilege: Command\r\nActionID: 3\r\n\
-         Event: no event\r\n\r\nlast\n--END COMMAND--\r\n\r\n\
-         Response: Success\r\nOutput: a: b\r\nOutput: c\r\n\r\n"
-    );
-    let expected = whole(text.as_bytes());
-    assert_eq!(expected.len(), 3);
-    for at in 0..text.len() {
-        let (frames, _) = decode(text.as_bytes(), &[at, usize::MAX]);
-        assert!(frames == expected, "split at {at}");
-    }
-    let outputs: Vec<_> =
-        expected.into_iter().filter_map(|frame| frame.into_reply().map(|reply| reply.output())).collect();
-    assert_eq!(outputs, ["Event: no event\n\nlast", "a: b\nc"]);
-}
-
-#[test]
 fn a_message_of_a_megabyte_is_whole() {
     let value = "ü".repeat(500_000);
     let text = format!("{HELLO}Event: X\r\nV: {value}\r\n\r\n");
@@ -110,7 +92,7 @@ proptest! {
     #[test]
     fn no_text_like_a_message_makes_it_panic(
         lines in prop::collection::vec(
-            "(Event: |Response: (Follows|Success|Error)|--END COMMAND--|[ab: ]{0,9})\r?\n(\r\n)?",
+            "(Event: |Response: (Follows|Success|Error)|[ab: ]{0,9})\r?\n(\r\n)?",
             0..12,
         ),
         chunks in prop::collection::vec(1usize..40, 1..8),

@@ -46,8 +46,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pbx<S> {
         self.say(&format!("Response: Success\r\nActionID: {id}\r\n{rest}\r\n\r\n")).await;
     }
 
-    async fn event(&mut self, id: &str, rest: &str) {
-        self.say(&format!("Event: {rest}\r\nActionID: {id}\r\n\r\n")).await;
+    async fn event(&mut self, id: &str, event: &str) {
+        let (name, rest) = event.split_once("\r\n").unwrap_or((event, "X: "));
+        self.say(&format!("Event: {name}\r\nActionID: {id}\r\n{rest}\r\n\r\n")).await;
     }
 }
 
@@ -61,10 +62,10 @@ async fn logged_in(options: AmiOptions) -> (Pbx<DuplexStream>, AmiClient, AmiEve
     let (ours, theirs) = duplex(1 << 20);
     let mut pbx = Pbx(BufStream::new(theirs));
     pbx.say("Asterisk Call Manager/11.0.0\r\n").await;
+    let mask = format!("Events: {}", options.event_mask);
     let login = tokio::spawn(async move { connect_stream(ours, &auth(Method::Plain), options).await });
     let (id, lines) = pbx.next_action().await;
-    let expected = ["Action: Login", "Username: sidecall", "Secret: secret", "Events: off"];
-    assert_eq!(lines, expected);
+    assert_eq!(lines, ["Action: Login", "Username: sidecall", "Secret: secret", &mask]);
     pbx.reply(&id, "Message: Authentication accepted").await;
     let (client, events, connection) = login.await.unwrap().unwrap();
     (pbx, client, events, tokio::spawn(connection.run()))
@@ -111,7 +112,8 @@ async fn replies_are_matched_by_id_in_whatever_order() {
 
 #[tokio::test]
 async fn a_list_is_whole_and_its_entries_are_no_events() {
-    let (mut pbx, client, mut events, _run) = logged_in(AmiOptions::default()).await;
+    let options = AmiOptions { event_mask: "call".into(), ..AmiOptions::default() };
+    let (mut pbx, client, mut events, _run) = logged_in(options).await;
     let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
     let (id, _) = pbx.next_action().await;
     pbx.reply(&id, "EventList: start").await;
@@ -138,7 +140,7 @@ async fn a_list_that_is_short_or_cancelled_or_refused_is_an_error() {
         let (id, _) = pbx.next_action().await;
         pbx.reply(&id, "EventList: start").await;
         pbx.event(&id, "CoreShowChannel\r\nChannel: a").await;
-        pbx.event(&id, &format!("X\r\nEventList: {end}")).await;
+        pbx.event(&id, &format!("XComplete\r\nEventList: {end}")).await;
         assert!(matches!(asked.await.unwrap(), Err(AmiError::ListCut { got: 1 })));
     }
     let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
@@ -146,6 +148,34 @@ async fn a_list_that_is_short_or_cancelled_or_refused_is_an_error() {
     let no = "Response: Error\r\nMessage: Permission denied\r\n";
     pbx.say(&format!("{no}ActionID: {id}\r\n\r\n")).await;
     assert!(asked.await.unwrap().unwrap_err().is_refused());
+}
+
+/// Asterisk prints the number of a caller as it is. The text in front of `X: ` is the caller's.
+#[tokio::test]
+async fn what_a_caller_writes_into_a_list_neither_ends_it_nor_is_in_it() {
+    for written in [
+        "1\r\n\r\nX: ",
+        "1\r\n\r\nEvent: StatusComplete\r\nEventList: Complete\r\nListItems: 0\r\nX: ",
+        "1\r\n\r\nResponse: Success\r\nActionID: 7\r\nX: ",
+        "1\r\n\r\nResponse: Error\r\n\r\nResponse: Error\r\nX: ",
+        "1\r\n\r\nEvent: Status\r\nChannel: b\r\n\r\nX: ",
+        "1\r\n\r\nResponse: Follows\r\nX: ",
+    ] {
+        let (mut pbx, client, _events, _run) = logged_in(AmiOptions::default()).await;
+        let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
+        let (id, _) = pbx.next_action().await;
+        pbx.reply(&id, "EventList: start").await;
+        pbx.say(&format!("Event: Status\r\nCallerIDNum: {written}\r\nUniqueid: 1.1\r\nActionID: {id}\r\n\r\n")).await;
+        pbx.say(&format!("Event: Status\r\nEventList: Complete\r\nActionID: x\r\nActionID: {id}\r\n\r\n")).await;
+        pbx.event(&id, "Status\r\nChannel: a").await;
+        // The id may also come first: then what is cut off has none.
+        pbx.event(&id, &format!("BridgeListItem\r\nBridgeName: {written}")).await;
+        pbx.event(&id, "BridgeListItem\r\nChannel: c").await;
+        pbx.event(&id, "StatusComplete\r\nEventList: Complete\r\nListItems: 5").await;
+        let list = asked.await.unwrap().unwrap();
+        let channels: Vec<_> = list.iter().map(|entry| entry.get("Channel")).collect();
+        assert_eq!(channels, [None, Some("a".into()), None, Some("c".into())], "{written:?}");
+    }
 }
 
 #[tokio::test]
@@ -178,7 +208,7 @@ async fn a_list_that_times_out_is_an_error_and_its_late_entries_are_swallowed() 
     pbx.event(&id, "CoreShowChannel").await;
     assert!(asked.await.unwrap().unwrap_err().is_timeout());
     pbx.event(&id, "CoreShowChannel").await;
-    pbx.event(&id, "X\r\nEventList: Complete\r\nListItems: 2").await;
+    pbx.event(&id, "XComplete\r\nEventList: Complete\r\nListItems: 2").await;
     pbx.event("none", "Hangup").await;
     let Some(Item::Event(event)) = events.next().await else {
         panic!("an event");

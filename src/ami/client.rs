@@ -89,7 +89,8 @@ async fn begin(stream: impl ByteStream + 'static, auth: &AmiAuth, options: &AmiO
     }
     login(&mut socket, auth, &options.event_mask).await?;
     let client = AmiClient { requests, timeout: options.request_timeout };
-    Ok((client, events, AmiConnection::new(socket, options.limits)))
+    let has_events = options.event_mask != "off";
+    Ok((client, events, AmiConnection::new(socket, options.limits, has_events)))
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, AmiError>>) -> Result<T, AmiError> {

@@ -10,7 +10,7 @@ use crate::wire::{find_fields, lines, value_of};
 /// An event as Asterisk sent it. A clone shares the bytes.
 ///
 /// Names are case-insensitive, as in Asterisk. If a name occurs more than once, [`get`](Self::get) returns the
-/// first value: the fields of a `UserEvent` come after Asterisk's own and can't replace them.
+/// first value. Lines may be a caller's: `pbx::asterisk::layout` says which events may be believed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmiEvent {
     raw: Bytes,
@@ -66,7 +66,7 @@ pub(super) fn all<'e>(raw: &'e [u8], name: &'e str) -> impl Iterator<Item = Cow<
     lines(raw).filter_map(|line| value_of(line, name.as_bytes())).map(text)
 }
 
-/// A value without the `\r` at its end. A lone `\n` ends a line, too: the command line's output has those.
+/// A value without the `\r` at its end. A lone `\n` ends a line, too.
 #[inline]
 fn text(value: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(value.strip_suffix(b"\r").unwrap_or(value))

@@ -1,23 +1,14 @@
-//! Parses frames. A frame is a block of `Key: Value` lines that ends with an empty line. The greeting is a single
-//! line, and the output of a command in the old form ends with a marker.
+//! Parses frames. A frame is a block of `Key: Value` lines that ends with an empty line. The greeting is a single line.
 
 use std::fmt;
 
 use bytes::Bytes;
-use nom::branch::alt;
-use nom::bytes::complete::{tag, tag_no_case, take_until};
-use nom::combinator::recognize;
-use nom::multi::many0_count;
-use nom::{IResult, Parser};
 
 use super::event::AmiEvent;
 use super::reply::AmiReply;
 
 /// How the greeting begins: `Asterisk Call Manager/11.0.0`
 pub(super) const GREETING: &[u8] = b"Asterisk Call Manager";
-
-/// The marker after the output of a command before Asterisk 14.
-pub(super) const END_OF_OUTPUT: &[u8] = b"--END COMMAND--";
 
 /// The kind of a frame, by its first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,40 +75,9 @@ pub(super) fn kind(block: &[u8]) -> AmiFrameKind {
     }
 }
 
-/// `Response: Follows`: what comes after it may hold empty lines.
-pub(super) fn is_follows(block: &[u8]) -> bool {
-    begins_with(block, b"Response: Follows\r\n")
-}
-
 /// Whether `block` begins with `text`, in upper or lower case.
 fn begins_with(block: &[u8], text: &[u8]) -> bool {
     block.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
-}
-
-/// Splits the old form of a command's result into its fields and its output.
-///
-/// Output often looks like fields, so only the lines that Asterisk itself puts first count as fields.
-///
-/// ```text
-/// Response: Follows
-/// Privilege: Command
-/// ActionID: 7
-/// Name: this is output already
-/// --END COMMAND--
-/// ```
-pub(super) fn follows(block: &[u8]) -> usize {
-    let fields: IResult<&[u8], &[u8]> = recognize(many0_count((
-        alt((
-            tag_no_case(&b"Response: "[..]),
-            tag_no_case(&b"Privilege: "[..]),
-            tag_no_case(&b"ActionID: "[..]),
-            tag_no_case(&b"Message: "[..]),
-        )),
-        take_until(&b"\r\n"[..]),
-        tag(&b"\r\n"[..]),
-    )))
-    .parse(block);
-    fields.map_or(0, |(_, fields)| fields.len())
 }
 
 #[cfg(test)]
@@ -134,22 +94,14 @@ mod tests {
         assert_eq!(kind(b""), AmiFrameKind::Other);
     }
 
-    #[test]
-    fn output_that_looks_like_fields_is_output() {
-        let block = b"Response: Follows\r\nPrivilege: Command\r\nActionID: 7\r\nName: x\nA: b\n";
-        let at = follows(block);
-        assert_eq!(&block[at..], b"Name: x\nA: b\n");
-    }
-
     proptest! {
         #[test]
         fn the_first_line_is_read_in_upper_and_lower_case(
-            block in "(?i)(event|response|responses|even)?:? ?(follows)?(\r\n)?[a-z]{0,9}",
+            block in "(?i)(event|response|responses|even)?:? ?(\r\n)?[a-z]{0,9}",
         ) {
             let text = block.to_ascii_lowercase();
             prop_assert_eq!(kind(block.as_bytes()) == AmiFrameKind::Event, text.starts_with("event:"));
             prop_assert_eq!(kind(block.as_bytes()) == AmiFrameKind::Reply, text.starts_with("response:"));
-            prop_assert_eq!(is_follows(block.as_bytes()), text.starts_with("response: follows\r\n"));
         }
     }
 }

@@ -7,24 +7,16 @@ use bytes::Bytes;
 
 use super::error::AmiError;
 use super::event::{all, fields};
-use super::frame::{END_OF_OUTPUT, follows, is_follows};
 
 /// The answer to one action.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmiReply {
-    fields: Bytes,
-    /// A command's output in the form before Asterisk 14; empty otherwise.
-    output: Bytes,
+    raw: Bytes,
 }
 
 impl AmiReply {
-    pub(super) fn new(mut raw: Bytes) -> Self {
-        let at = match is_follows(&raw) {
-            true => follows(&raw),
-            false => raw.len(),
-        };
-        let output = raw.split_off(at);
-        Self { fields: raw, output }
+    pub(super) fn new(raw: Bytes) -> Self {
+        Self { raw }
     }
 
     /// `false` for `Response: Error`.
@@ -44,27 +36,21 @@ impl AmiReply {
 
     /// One field; `None` if the reply doesn't have it.
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        let [value] = fields(&self.fields, [name]);
+        let [value] = fields(&self.raw, [name]);
         value
     }
 
     /// A command's output, with `\n` between lines.
     ///
     /// ```text
-    /// Response: Success                       Response: Follows
-    /// Message: Command output follows         Privilege: Command
-    /// Output: first line                      first line
-    /// Output: second line                     second line
-    ///                                         --END COMMAND--
+    /// Response: Success
+    /// Message: Command output follows
+    /// Output: first line
+    /// Output: second line
     /// ```
     pub fn output(&self) -> String {
-        if self.output.is_empty() {
-            let lines: Vec<_> = all(&self.fields, "Output").collect();
-            return lines.join("\n");
-        }
-        let text = self.output.trim_ascii_end();
-        let text = text.strip_suffix(END_OF_OUTPUT).unwrap_or(text);
-        String::from_utf8_lossy(text.trim_ascii_end()).replace("\r\n", "\n")
+        let lines: Vec<_> = all(&self.raw, "Output").collect();
+        lines.join("\n")
     }
 }
 
@@ -82,18 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_is_the_same_in_both_forms() {
-        let new = "Response: Success\r\nActionID: 7\r\nMessage: Command output follows\r\n\
-                   Output: Name: x\r\nOutput: \r\nOutput: end";
-        let old = "Response: Follows\r\nPrivilege: Command\r\nActionID: 7\r\n\
-                   Name: x\n\nend\n--END COMMAND--";
-        for form in [new, old] {
-            let reply = AmiReply::new(Bytes::copy_from_slice(form.as_bytes()));
-            assert_eq!(reply.output(), "Name: x\n\nend");
-            assert_eq!(reply.get("ActionID").as_deref(), Some("7"));
-            assert_eq!(reply.get("Name"), None);
-            assert!(reply.is_ok());
-        }
+    fn output_that_looks_like_fields_is_output() {
+        let text = "Response: Success\r\nActionID: 7\r\nMessage: Command output follows\r\n\
+                    Output: Name: x\r\nOutput: \r\nOutput: end";
+        let reply = AmiReply::new(Bytes::from_static(text.as_bytes()));
+        assert_eq!(reply.output(), "Name: x\n\nend");
+        assert_eq!(reply.get("ActionID").as_deref(), Some("7"));
+        assert_eq!(reply.get("Name"), None);
+        assert!(reply.is_ok());
     }
 
     #[test]

@@ -81,10 +81,9 @@ impl Topology {
     }
 
     /// A bridge is gone.
-    pub(super) fn destroy(&mut self, bridge: &str) {
-        for member in self.bridges.get(bridge).cloned().unwrap_or_default() {
-            self.leave(bridge, &member.leg);
-        }
+    pub(super) fn destroy(&mut self, bridge: &str) -> Vec<PbxEvent> {
+        let members = self.bridges.get(bridge).cloned().unwrap_or_default();
+        members.iter().flat_map(|member| self.leave(bridge, &member.leg)).collect()
     }
 
     /// A channel is gone, and so from its bridge.

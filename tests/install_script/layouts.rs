@@ -68,6 +68,33 @@ fn what_freepbx_writes_anew_is_left_alone() {
     assert_eq!(scratch.difference("before"), "");
 }
 
+/// Such a user is left as it is. Its filter is not: without it, a caller's empty line begins an event.
+#[test]
+fn a_manager_user_of_the_administrators_is_told_of_the_filter() {
+    let filter = "eventfilter = ![[:cntrl:]]{4}[^[:cntrl:]] ; ours\n";
+    let install = |name: &str, more: &str| {
+        let user = "[sidecall]\nsecret = f00d4cafe\n";
+        let manager = "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n";
+        let files = [
+            ("extensions.conf", "[globals]\n"),
+            ("extensions_additional.conf", "; generated\n"),
+            ("manager.conf", manager),
+            ("manager_additional.conf", user),
+            ("manager_custom.conf", more),
+        ];
+        let scratch = made_of(name, "asterisk", &files);
+        let said = scratch.install(INSTALL);
+        // Asterisk reads none of manager.conf if a file that it includes is missing.
+        assert!(!scratch.file("sidecall-manager.conf").exists() && scratch.read("manager_custom.conf") == more);
+        said
+    };
+    let said = install("no-filter", "");
+    assert!(said.contains("eventfilter=![[:cntrl:]]{4}[^[:cntrl:]]"), "{said}");
+    assert!(said.contains("manager_custom.conf") && said.contains("[sidecall](+)"), "{said}");
+    let said = install("own-filter", &format!("[sidecall](+)\n{filter}"));
+    assert!(!said.contains("eventfilter"), "{said}");
+}
+
 #[test]
 fn a_context_is_only_edited_where_it_begins() {
     let socket = "<param name=\"listen-ip\" value=\"127.0.0.1\"/>\n<param name=\"password\" value=\"f00d4cafe\"/>\n";

@@ -2,7 +2,7 @@
 
 use crate::core::base::name::{CallId, LegId};
 use crate::core::numbering::number::Number;
-use crate::pbx::asterisk::fuzz::AmiEvent;
+use crate::pbx::asterisk::fuzz::{AmiEvent, printed};
 
 /// The bridge of those who wait: they hear nobody.
 const HOLDING: u8 = 5;
@@ -53,7 +53,7 @@ impl NaivePbx {
     }
 
     fn say(&mut self, lines: &str) {
-        self.said.push(AmiEvent::new(lines.replace('\n', "\r\n").into()));
+        self.said.push(printed(lines));
     }
 
     fn make(&mut self, name: String, linked: Option<usize>, intermediate: Option<(usize, usize)>) -> Option<usize> {
@@ -278,21 +278,23 @@ impl NaivePbx {
             let state = if c.up { 6 } else { 4 };
             let bridge = c.bridge.map(|bridge| format!("b{bridge}")).unwrap_or_default();
             let mut text = format!(
-                "Event: Status\r\nChannel: {}\r\nChannelState: {state}\r\nUniqueid: {}\r\nLinkedid: {}\r\nBridgeID: {bridge}\r\n",
+                "Event: Status\nChannel: {}\nChannelState: {state}\nUniqueid: {}\nLinkedid: {}\nBridgeID: {bridge}\n",
                 c.name, c.leg, c.linked
             );
             if let Some((called, call)) = &c.tags {
                 text += &format!(
-                    "Variable: SIDECALL=on\r\nVariable: SIDECALL_SIDE=originating\r\nVariable: SIDECALL_CALLING={}\r\nVariable: SIDECALL_CALLED={called}\r\n",
+                    "Variable: SIDECALL=on\nVariable: SIDECALL_SIDE=originating\nVariable: SIDECALL_CALLING={}\nVariable: SIDECALL_CALLED={called}\n",
                     c.number
                 );
-                text += &call.as_ref().map(|call| format!("Variable: SIDECALL_CALL={call}\r\n")).unwrap_or_default();
+                text += &call.as_ref().map(|call| format!("Variable: SIDECALL_CALL={call}\n")).unwrap_or_default();
             }
-            AmiEvent::new(text.into())
+            printed(&text)
         };
-        let holding =
-            format!("Event: BridgeListItem\r\nBridgeUniqueid: b{HOLDING}\r\nBridgeTechnology: holding_bridge\r\n");
-        (self.channels.iter().filter(|c| c.alive).map(entry).collect(), vec![AmiEvent::new(holding.into())])
+        let bridge = |bridge| {
+            let technology = if bridge == HOLDING { "holding_bridge" } else { "softmix" };
+            printed(&format!("Event: BridgeListItem\nBridgeUniqueid: b{bridge}\nBridgeTechnology: {technology}\n"))
+        };
+        (self.channels.iter().filter(|c| c.alive).map(entry).collect(), (0..BRIDGES).map(bridge).collect())
     }
 
     /// Who is in a bridge, in order.

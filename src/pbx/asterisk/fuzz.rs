@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 pub use crate::ami::AmiEvent;
 
+use super::layout::CHANNEL;
 use super::snapshot;
 use super::translator::AsteriskTranslator;
 use crate::ami::{AmiFrame, fuzz::decode};
@@ -60,9 +61,27 @@ pub fn translator(data: &[u8]) {
     }
     for (id, channel) in named {
         let (id, channel) = (id.as_deref().unwrap_or("none"), channel.as_deref().unwrap_or("PJSIP/none-0"));
-        let text = format!("Event: Hangup\r\nUniqueid: {id}\r\nChannel: {channel}\r\n");
-        told.take(translator.read(&AmiEvent::new(text.into())));
+        told.take(translator.read(&printed(&format!("Event: Hangup\nUniqueid: {id}\nChannel: {channel}\n"))));
     }
     assert!(translator.is_empty(), "{translator:?}");
     told.nobody_is_left();
+}
+
+/// An event with these lines, and each channel that they name as Asterisk prints it.
+pub(crate) fn printed(lines: &str) -> AmiEvent {
+    let (first, rest) = lines.split_once('\n').unwrap_or((lines, ""));
+    let mut rest: Vec<&str> = rest.lines().collect();
+    let mut text = format!("{first}\r\n");
+    for prefix in ["", "Dest", "LocalOne"] {
+        let mut said = CHANNEL.map(|field| {
+            let key = format!("{prefix}{field}: ");
+            let at = rest.iter().position(|line| line.starts_with(&key));
+            (at.map(|at| rest.remove(at).to_owned()), key)
+        });
+        if said.iter().any(|(line, _)| line.is_some()) {
+            said.iter_mut().for_each(|(line, key)| text += &format!("{}\r\n", line.as_ref().unwrap_or(key)));
+        }
+    }
+    rest.into_iter().for_each(|line| text += &format!("{line}\r\n"));
+    AmiEvent::new(text.into())
 }

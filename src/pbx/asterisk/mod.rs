@@ -5,6 +5,7 @@ mod enrolment;
 #[doc(hidden)]
 pub mod fuzz;
 mod inspection;
+mod layout;
 mod phones;
 #[cfg(test)]
 mod scripted_ami;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::layout::is_genuine;
 use super::translator::{HOLDING, UP, leg, member, variable};
 use crate::ami::{Action, AmiClient, AmiEvent};
 use crate::core::numbering::endpoint_names::Endpoints;
@@ -20,14 +21,17 @@ pub(super) async fn take(client: &AmiClient, endpoints: &Endpoints) -> Result<Sn
     Ok(read(&entries, &bridges, endpoints))
 }
 
+/// An entry into which a caller has written lines counts as none.
 pub(super) fn read(channels: &[AmiEvent], bridges: &[AmiEvent], endpoints: &Endpoints) -> Snapshot {
-    let waiting = bridges.iter().filter(|b| b.get("BridgeTechnology").as_deref() == Some(HOLDING));
-    let waiting: HashSet<_> = waiting.filter_map(|bridge| bridge.get("BridgeUniqueid")).collect();
+    // Whoever waits in a bridge hears nobody there.
+    let talks = |bridge: &AmiEvent| bridge.get("BridgeTechnology").is_some_and(|technology| technology != HOLDING);
+    let talking = bridges.iter().filter(|bridge| is_genuine(bridge, &[]) && talks(bridge));
+    let talking: HashSet<_> = talking.filter_map(|bridge| bridge.get("BridgeUniqueid")).collect();
     let mut topology = Topology::default();
-    let members: Vec<_> = channels.iter().filter_map(|entry| Some((member(entry, endpoints)?, entry))).collect();
+    let channels = channels.iter().filter(|entry| is_genuine(entry, &[""]));
+    let members: Vec<_> = channels.filter_map(|entry| Some((member(entry, endpoints)?, entry))).collect();
     for (member, entry) in &members {
-        let bridge = entry.get("BridgeID").filter(|bridge| !bridge.is_empty() && !waiting.contains(bridge));
-        if let Some(bridge) = bridge {
+        if let Some(bridge) = entry.get("BridgeID").filter(|bridge| talking.contains(bridge)) {
             topology.enter(&bridge, member.clone(), None);
         }
     }
@@ -80,8 +84,16 @@ mod tests {
     use super::*;
     use crate::ami::{AmiFrame, fuzz::decode};
     use crate::pbx::Device;
+    use crate::pbx::asterisk::fuzz::printed;
 
     const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/status.recv");
+
+    fn bridge(id: &str, technology: &str, name: &str) -> AmiEvent {
+        printed(&format!(
+            "Event: BridgeListItem\nBridgeUniqueid: {id}\nBridgeTechnology: {technology}\nBridgeName: {name}\n\
+             BridgeNumChannels: 2\n"
+        ))
+    }
 
     /// A call between two phones, and two callers at a main number, one of whom shows no number.
     #[test]
@@ -90,13 +102,29 @@ mod tests {
         assert!(error.is_none());
         let entries: Vec<_> = frames.into_iter().filter_map(AmiFrame::into_event).collect();
         let entries: Vec<_> = entries.into_iter().filter(|entry| entry.name() == "Status").collect();
-        let legs = read(&entries, &[], &Endpoints::default()).legs;
+        let bridges = [bridge("1869ecdf-8a84-475c-975a-ffd1de7f5fce", "simple_bridge", "")];
+        let legs = read(&entries, &bridges, &Endpoints::default()).legs;
         let all_tags: Vec<_> = legs.iter().map(|leg| leg.tags.clone()).collect();
         let tags = |calling: &str, called: &str| Some(CallTags::originating(calling, called));
         assert_eq!(all_tags, [None, tags("1000", "1001"), tags("", ""), tags("1000", "")]);
         assert_eq!(legs[1].device, Device::named("1000"));
         assert_eq!((&legs[0].by, &legs[0].hears[..]), (&Some(legs[1].leg.clone()), &[legs[1].leg.clone()][..]));
     }
+
+    #[test]
+    fn who_waits_hears_nobody_whatever_the_bridges_name_is() {
+        let entry =
+            |leg: &str| printed(&format!("Event: Status\nChannel: PJSIP/1000-{leg}\nUniqueid: {leg}\nBridgeID: b\n"));
+        let heard = |bridges: &[AmiEvent]| {
+            let legs = read(&[entry("1"), entry("2")], bridges, &Endpoints::default()).legs;
+            legs.into_iter().map(|leg| leg.hears.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(heard(&[bridge("b", "simple_bridge", "")]), [1, 1]);
+        assert_eq!(heard(&[bridge("b", HOLDING, "room")]), [0, 0]);
+        assert_eq!(heard(&[bridge("b", HOLDING, "room\nX: ")]), [0, 0]);
+        assert_eq!(heard(&[]), [0, 0]);
+    }
+
     #[test]
     fn the_calls_id_is_in_the_answer_or_beside_it() {
         let (new, old) = ("01a20359-3d8c-7322-ae1c-79c8dd9a1abc", "01a20359-3d8c-7322-ae1c-79c8dd9a1abd");
@@ -105,7 +133,7 @@ mod tests {
                 "Event: Status\nChannel: PJSIP/1000-00000001\nUniqueid: 1.1\nVariable: SIDECALL_SIDE=originating\n\
                  Variable: SIDECALL_CALLED=1001\n{more}"
             );
-            let entry = AmiEvent::new(text.replace('\n', "\r\n").into());
+            let entry = printed(&text);
             read(&[entry], &[], &Endpoints::default()).legs[0].tags.clone().unwrap().call.map(|call| call.to_string())
         };
         let answer = format!("Variable: SIDECALL_ANSWER={new}|packet|called-has-client||||||\n");

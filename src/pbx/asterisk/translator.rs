@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::enrolment::{self, ENROL};
+use super::layout::is_genuine;
 use crate::ami::AmiEvent;
 use crate::core::base::name::{LegId, TrunkName};
 use crate::core::numbering::endpoint_names::Endpoints;
@@ -63,7 +64,16 @@ impl Translate for AsteriskTranslator {
 
     fn read(&mut self, event: &AmiEvent) -> Vec<PbxEvent> {
         let one = |found: Option<PbxEvent>| found.into_iter().collect();
-        match event.get("Event").as_deref() {
+        let name = event.get("Event");
+        let Some(channels) = name.as_deref().and_then(channels) else { return Vec::new() };
+        if !is_genuine(event, channels) {
+            // Other programs' events may have any form.
+            if event.get_all("UserEvent").any(|name| name.starts_with("Sidecall")) {
+                tracing::warn!("an announcement is ignored: it has lines that Asterisk does not print");
+            }
+            return Vec::new();
+        }
+        match name.as_deref() {
             Some("UserEvent") => one(self.announced(event)),
             Some("DialBegin") => one(self.dialled(event)),
             Some("Newstate") => one(answered(event)),
@@ -84,10 +94,9 @@ impl Translate for AsteriskTranslator {
             }
             Some("LocalOptimizationEnd") => local(event).map(|common| self.optimized_away(&common)).unwrap_or_default(),
             Some("BridgeDestroy") => {
-                if let Some(bridge) = event.get("BridgeUniqueid") {
-                    self.topology.destroy(&bridge);
-                }
-                Vec::new()
+                let gone = event.get("BridgeUniqueid");
+                let events = gone.map(|bridge| self.topology.destroy(&bridge)).unwrap_or_default();
+                self.hold_back(events)
             }
             Some("Hangup") => self.hung_up(event),
             // Asterisk goes down or comes up: its channels are gone.
@@ -104,6 +113,17 @@ impl Translate for AsteriskTranslator {
 
     fn is_announcement(event: &AmiEvent) -> bool {
         event.name() == "UserEvent"
+    }
+}
+
+/// The prefixes of the channels that an event which we read is about.
+fn channels(name: &str) -> Option<&'static [&'static str]> {
+    match name {
+        "UserEvent" | "Newstate" | "Hangup" | "BridgeEnter" | "BridgeLeave" => Some(&[""]),
+        "DialBegin" => Some(&["Dest"]),
+        "LocalOptimizationBegin" | "LocalOptimizationEnd" => Some(&["LocalOne"]),
+        "BridgeDestroy" | "Shutdown" | "FullyBooted" => Some(&[]),
+        _ => None,
     }
 }
 

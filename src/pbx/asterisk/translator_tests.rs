@@ -1,17 +1,13 @@
 //! Asterisk's events, recorded and malformed, in our words.
 
 use super::*;
-use crate::ami::{AmiEvent, AmiFrame, fuzz::decode};
+use crate::ami::{AmiFrame, fuzz::decode};
 use crate::core::routing::route::Side;
-use bytes::Bytes;
+use crate::pbx::asterisk::fuzz::printed as event;
 use std::time::Duration;
 
 const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/hold-call.recv");
 const ANNOUNCED: &[u8] = include_bytes!("../../../fixtures/ami/announced-call.recv");
-
-fn event(lines: &str) -> AmiEvent {
-    AmiEvent::new(Bytes::from(lines.replace('\n', "\r\n")))
-}
 
 fn leg(text: &str) -> LegId {
     text.parse().unwrap()
@@ -157,6 +153,17 @@ fn everyone_in_a_bridge_hears_everyone() {
     assert_eq!(translator.read(&hangup).len(), 2, "a hang-up leaves its bridge too");
 }
 
+/// The events that would have said it may have lines of a caller.
+#[test]
+fn nobody_hears_anybody_in_a_bridge_that_is_gone() {
+    let enter = |who: &str| event(&format!("Event: BridgeEnter\nBridgeUniqueid: b\nUniqueid: {who}\n"));
+    let mut translator = AsteriskTranslator::default();
+    translator.read(&enter("1"));
+    translator.read(&enter("2"));
+    let told = translator.read(&event("Event: BridgeDestroy\nBridgeUniqueid: b\n"));
+    assert!(matches!(&told[..], [PbxEvent::Unbridged { .. }]), "{told:?}");
+}
+
 #[test]
 fn the_names_of_channels() {
     assert_eq!(kind("PJSIP/1001-00000001"), ChannelKind::Real);
@@ -220,7 +227,7 @@ fn time_stamps() {
 fn dialled(endpoints: &Endpoints, dest: &str, string: &str, caller: &str, more: &str) -> Device {
     let begin = event(&format!(
         "Event: DialBegin\nChannel: PJSIP/1001-1\nUniqueid: a\nExten: 1002\nDestChannel: {dest}\n\
-         DestUniqueid: b\nDestCallerIDNum: {caller}\nDialString: {string}\n{more}"
+         DestUniqueid: b\nDestCallerIDNum: {caller}\n{more}DialString: {string}\n"
     ));
     match AsteriskTranslator::new(endpoints.clone()).read(&begin).remove(0) {
         PbxEvent::Dialled { device, .. } => device,
