@@ -293,7 +293,8 @@ async fn only_the_sessions_of_the_one_who_leaves_end() {
         }
     }
     receiving.somebody_left(&call(), std::slice::from_ref(&stays));
-    let goes_on = |n: usize| receiving.session_with(&call(), &invite_by(&format!("device-{n:016}"), n).from).is_some();
+    let goes_on =
+        |n: usize| receiving.sessions.serving(&call(), &invite_by(&format!("device-{n:016}"), n).from).is_some();
     assert_eq!([0, 1, 2].map(goes_on), [true, false, false], "nobody knows whose device the last one is");
     let open: Vec<_> = receiving.invitations.open().map(|open| open.invite.invitation.clone()).collect();
     assert_eq!(open, [id(3)]);
