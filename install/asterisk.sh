@@ -67,9 +67,11 @@ ast_known_secret() {
     }' "$conf"/manager*.conf "$conf"/manager.d/*.conf "$conf"/sidecall-manager.conf 2>/dev/null || true
 }
 
-# ast_has_filter LINE: whether the user [sidecall], whoever made it, has the filter of this line.
+# ast_has_filter LINE FILE...: whether the user [sidecall] in these files, whoever made it, has the filter of this line.
 ast_has_filter() {
-  awk -v wanted="${1#*=}" '
+  local line=$1
+  shift
+  awk -v wanted="${line#*=}" '
     { sub(/;.*/, "") }
     /^\[/ { in_it = $0 ~ /^\[sidecall\]/ }
     in_it && /^[ \t]*eventfilter[ \t]*=/ {
@@ -77,17 +79,19 @@ ast_has_filter() {
       sub(/[ \t\r]+$/, "")
       if ($0 == wanted) { found = 1 }
     }
-    END { exit !found }' "$conf"/manager*.conf
+    END { exit !found }' "$@"
 }
 
-# The user [sidecall] is an administrator's, who alone can add to it.
+# ast_say_filter FILE...: the user [sidecall] in these files is an administrator's, who alone can add to it.
 ast_say_filter() {
   local line
   line=$(grep '^eventfilter=' dialplan/asterisk/manager.conf)
-  if ast_has_filter "$line"; then return 0; fi
+  if ast_has_filter "$line" "$@"; then return 0; fi
   warn "your manager user [sidecall] lacks a line, without which a caller can forge events:"
   say "  $line"
-  if ast_is_freepbx; then
+  if [ $# = 1 ]; then
+    say "Add it to the section [sidecall] of $1."
+  elif ast_is_freepbx; then
     say "Add it to $conf/manager_custom.conf, behind a line [sidecall](+)."
   else
     say "Add it to the section [sidecall]."
@@ -150,7 +154,7 @@ ast_plan_manager() {
     if ast_is_freepbx; then into=$conf/manager_custom.conf; fi
   fi
   if [ ! -f "$file" ] && grep -qs '^\[sidecall\]' "$conf"/manager*.conf; then
-    ast_say_filter
+    ast_say_filter "$conf"/manager*.conf
   else
     # Asterisk reads nothing of a file that includes one which is missing.
     if [ -n "$into" ]; then ast_append "$into" '#include "sidecall-manager.conf"'; fi
@@ -162,6 +166,8 @@ ast_plan_manager() {
       esac
       printf '%s\n' "$line"
     done <dialplan/asterisk/manager.conf | want "$file" 640 "$like"
+    # Ours, but kept as it was edited.
+    if [ -f "$file" ] && ! is_planned "$file"; then ast_say_filter "$file"; fi
   fi
   printf '%s\n' "$secret" | want "$etc/asterisk.password" 600 sidecall:sidecall
 }

@@ -27,6 +27,32 @@ fn what_the_administrator_edits_is_kept() {
     });
 }
 
+/// An upgrade leaves such a file as it is, so nobody else says that it needs a line more.
+#[test]
+fn a_manager_user_that_was_edited_is_told_of_the_filter() {
+    on_each("edited-user", |scratch| {
+        if scratch.kind != "asterisk" {
+            return;
+        }
+        scratch.install(INSTALL);
+        let files = ["sidecall-manager.conf", "manager.d/sidecall.conf"];
+        let file = files.into_iter().find(|file| scratch.file(file).exists()).unwrap();
+        let made = scratch.read(file);
+        let install = |from: &str, to: &str| {
+            assert!(made.contains(from), "{made}");
+            std::fs::write(scratch.file(file), made.replace(from, to)).unwrap();
+            scratch.install(INSTALL)
+        };
+        let said = install("eventfilter=", "; eventfilter=");
+        assert!(
+            said.contains("lacks a line") && said.contains(&format!("[sidecall] of {}", scratch.file(file).display())),
+            "{said}"
+        );
+        let said = install("writetimeout=1000", "writetimeout=2000");
+        assert!(said.contains("kept as you edited it") && !said.contains("lacks a line"), "{said}");
+    });
+}
+
 #[test]
 fn uninstall_refuses_while_calls_still_lead_there() {
     on_each("refuse", |scratch| {

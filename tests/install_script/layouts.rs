@@ -68,7 +68,7 @@ fn what_freepbx_writes_anew_is_left_alone() {
     assert_eq!(scratch.difference("before"), "");
 }
 
-/// Such a user is left as it is. Its filter is not: without it, a caller's empty line begins an event.
+/// Such a user is left as it is. But a missing filter is told of: without it, a caller's empty line begins an event.
 #[test]
 fn a_manager_user_of_the_administrators_is_told_of_the_filter() {
     let filter = "eventfilter = ![[:cntrl:]]{4}[^[:cntrl:]] ; ours\n";

@@ -222,7 +222,8 @@ impl Exchange {
     }
 
     /// Whether a call has ended, or was answered at another of our PBXs, or others talk in it and the number has no phone
-    /// there, or something else has answered after its phones rang. Of a call that was answered at another PBX, the number is told as the one that arrived there.
+    /// there, or something else has answered after its phones rang. Of a call that was answered at another PBX, the number
+    /// is told as the one that arrived there.
     pub fn is_over_for(&self, call: &Call, number: &Number) -> bool {
         if call.phase == Phase::Ended {
             return true;
