@@ -219,7 +219,7 @@ fs_plan_dialplan() {
     ${trunk:+-e "s#sidecall_trusted=192.0.2.10/32#sidecall_trusted=$(joined , "${trusted[@]}")#"} \
     ${trunk:+-e "s#sidecall_trunk=sidecall#sidecall_trunk=${trunk%%=*}#"} dialplan/freeswitch/sidecall.xml |
     want "$conf/dialplan/sidecall.xml" 644 "$like"
-  for snippet in enrol leg originating terminating attendant out; do
+  for snippet in announce enrol leg originating terminating attendant out; do
     want "$conf/dialplan/sidecall/$snippet.xml" 644 "$like" <"dialplan/freeswitch/sidecall/$snippet.xml"
   done
   if fs_is_fusionpbx; then
@@ -227,12 +227,14 @@ fs_plan_dialplan() {
     say "This is a FusionPBX: it keeps its dialplan in its database, which this script leaves alone."
     say "In Dialplan > Dialplan Manager add these entries, each with an order before those of all others in its"
     say "context, in this order, and paste into their XML each <extension> of the file named:"
-    say "  context sidecall          $conf/dialplan/sidecall.xml (announce, wait, unheard, enrolled, route, restore, unanswered)"
+    say "  context sidecall          $conf/dialplan/sidecall.xml (enrolled, route, restore, unanswered)"
     say "  context \${domain_name}   $conf/dialplan/sidecall/enrol.xml"
     say "  context \${domain_name}   $conf/dialplan/sidecall/leg.xml"
     say "  context \${domain_name}   $conf/dialplan/sidecall/originating.xml"
     say "  context public            $conf/dialplan/sidecall/leg.xml"
     say "  context public            $conf/dialplan/sidecall/terminating.xml"
+    say "FusionPBX reads no line that includes a file: in originating.xml and terminating.xml, paste the <condition> elements of"
+    say "  $conf/dialplan/sidecall/announce.xml in place of the line that includes it."
     say "In each outbound route, in front of its bridge (a lower order), add the actions of"
     say "  $conf/dialplan/sidecall/out.xml"
     say "The settings stay at the top of $conf/dialplan/sidecall.xml. If the event socket's password"
@@ -246,9 +248,23 @@ fs_plan_dialplan() {
 
 pbx_find() { fs_find_conf; }
 
+# Says which edited file executes the announcement that `sidecall.xml` no longer has.
+fs_say_older() {
+  local name file
+  if grep '<extension name="announce">' "$conf/dialplan/sidecall.xml" >/dev/null; then return 0; fi
+  for name in originating terminating; do
+    file=$conf/dialplan/sidecall/$name.xml
+    if grep 'data="announce XML sidecall"' "$file" >/dev/null; then
+      warn "$file, which you edited, is of an earlier version: it announces no call until you take over"
+      say "what is new in $name.xml.sidecall-new."
+    fi
+  done
+}
+
 pbx_say_rest() {
   local name
   if ! fs_is_fusionpbx; then
+    fs_say_older
     if ! grep 'data="sidecall_emergency=' "$conf/dialplan/sidecall.xml" >/dev/null; then
       warn "$conf/dialplan/sidecall.xml, which you edited, is of an earlier version: no call is announced until you take over"
       say "what is new in sidecall.xml.sidecall-new."

@@ -162,15 +162,12 @@ fn is_counted(event: &Event) -> bool {
 }
 
 /// What is said of the sound depends on how long the call took. Who is at the other side of a bridge is said anew whenever
-/// the bridge becomes simpler. FreeSWITCH sleeps a second time if the agent takes longer than the first.
+/// the bridge becomes simpler.
 fn wavers(event: &Event) -> bool {
     let starts = |field: &str, names: &[&str]| {
         event.get(field).is_some_and(|value| names.iter().any(|name| value.starts_with(name)))
     };
-    event_name(event).contains("RTCP")
-        || starts("Variable", &["RTPAUDIOQOS", "BRIDGEPEER", "BRIDGEPVTCALLID"])
-        || starts("Application", &["sleep"])
-        || starts("Application-Data", &["unheard"])
+    event_name(event).contains("RTCP") || starts("Variable", &["RTPAUDIOQOS", "BRIDGEPEER", "BRIDGEPVTCALLID"])
 }
 
 fn start(kind: Kind, snippets: bool) -> Option<Pbx> {

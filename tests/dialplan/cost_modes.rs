@@ -102,12 +102,13 @@ fn decision(route: Route) -> DialplanAnswer {
 /// executed.
 fn applications_and_passes(events: &[Event]) -> [usize; 2] {
     let has = |event: &Event, field: &str, value: &str| event.get(field).is_some_and(|found| found == value);
-    let applications: Vec<_> = events
-        .iter()
-        .filter(|event| event_name(event) == "CHANNEL_EXECUTE")
-        .filter(|event| !has(event, "Application", "sleep") && !has(event, "Application-Data", "unheard XML sidecall"))
-        .collect();
-    let executed = applications.iter().filter(|event| has(event, "Application", "execute_extension")).count();
+    let applications: Vec<_> = events.iter().filter(|event| event_name(event) == "CHANNEL_EXECUTE").collect();
+    // `unanswered%20none%20sidecall`: there is no dialplan `none`, and nothing is searched.
+    let searches = |event: &&&Event| {
+        let nowhere = event.get("Application-Data").is_some_and(|data| data.starts_with("unanswered%20none"));
+        has(event, "Application", "execute_extension") && !nowhere
+    };
+    let executed = applications.iter().filter(searches).count();
     let routed = events.iter().filter(|event| {
         let caller = has(event, "Call-Direction", "inbound");
         caller && event_name(event) == "CHANNEL_STATE" && has(event, "Channel-State", "CS_ROUTING")

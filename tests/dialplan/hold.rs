@@ -125,6 +125,23 @@ pub(super) fn emergency_calls_never_wait(kind: Kind) {
     });
 }
 
+/// FreeSWITCH takes a negative time for one of 49 days.
+#[lab::needs_freeswitch]
+#[test]
+fn a_hold_that_is_too_short_for_freeswitch_holds_no_call() {
+    on_one(Kind::FreeSwitch, |pbx| {
+        let _pstn = pstn(pbx);
+        let agent = AgentDouble::start(pbx, Reply::Silence);
+        for hold in ["0", "30", "-500", ""] {
+            pbx.set("sidecall_hold", hold);
+            let report = call(pbx);
+            assert_eq!(report.statuses(), [Some(200)], "{hold}: {}", pbx.log());
+            assert!(millis(&report) < 250, "{hold}: {} ms", millis(&report));
+        }
+        assert_eq!(agent.wait_for_announcements(4).len(), 4);
+    });
+}
+
 /// Who upgrades may have kept a `sidecall.xml` that has no list.
 #[lab::needs_freeswitch]
 #[test]

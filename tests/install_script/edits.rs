@@ -96,6 +96,26 @@ fn an_edited_snippet_finds_its_new_version_beside_it() {
     });
 }
 
+/// It executes an extension that `sidecall.xml` no longer has.
+#[test]
+fn an_edited_announcement_of_an_earlier_version_is_named() {
+    on_each("announcing", |scratch| {
+        if scratch.kind != "freeswitch" {
+            return;
+        }
+        scratch.install(INSTALL);
+        let include = "<X-PRE-PROCESS cmd=\"include\" data=\"announce.xml\"/>";
+        let execute = "<action application=\"execute_extension\" data=\"announce XML sidecall\"/>";
+        let file = "dialplan/sidecall/terminating.xml";
+        let old = scratch.read(file).replace(include, execute);
+        assert!(old.contains(execute), "{old}");
+        std::fs::write(scratch.file(file), old).unwrap();
+        let said = scratch.install(INSTALL);
+        assert!(said.contains("terminating.xml, which you edited, is of an earlier version"), "{said}");
+        assert!(!said.contains("originating.xml, which you edited"), "{said}");
+    });
+}
+
 /// A snippet of the version that dialled the packet trunk on the first line, with an edit.
 #[test]
 fn an_edited_snippet_of_an_earlier_version_is_named() {

@@ -129,9 +129,13 @@ impl Inspection for FreeswitchInspection {
 fn read_dialplan(xml: &str) -> Dialplan {
     let mut dialplan = Dialplan::default();
     let (mut context, mut extension, mut legs, mut binds_numbers) = ("", "", Vec::new(), false);
+    let (mut parts, mut executed) = (Vec::new(), Vec::new());
     for tag in tags(xml) {
         if tag.name == "extension" {
             extension = tag.attribute("name").unwrap_or_default();
+        }
+        if let Some(part) = tag.attribute("data").and_then(|data| data.strip_suffix(" XML sidecall")) {
+            executed.push((extension, part));
         }
         match (tag.name, tag.attribute("name")) {
             ("context", Some(name)) => context = name,
@@ -140,7 +144,7 @@ fn read_dialplan(xml: &str) -> Dialplan {
             ("extension", Some("sidecall-attendant")) => dialplan.attendants.push(context.to_owned()),
             ("extension", Some("sidecall-enrol")) => dialplan.enrolling.push(context.to_owned()),
             ("extension", Some("sidecall-leg")) => legs.push(context.to_owned()),
-            ("extension", Some("announce")) if context == "sidecall" => dialplan.announces = true,
+            ("extension", Some(name)) if context == "sidecall" => parts.push(name),
             ("condition", _) if context == "sidecall" => {
                 let binding = "/${md5(${sidecall_called})}/${sidecall_place}/";
                 binds_numbers |= tag.attribute("field").is_some_and(|field| field.contains(binding));
@@ -153,8 +157,7 @@ fn read_dialplan(xml: &str) -> Dialplan {
             }
             // Of out.xml. Older copies had it behind the announcement.
             ("action", _) if tag.attribute("data").is_some_and(leads_to_the_trunk) => match extension {
-                "sidecall-originating" => dialplan.missing.push("sidecall/originating.xml"),
-                "sidecall-terminating" => dialplan.missing.push("sidecall/terminating.xml"),
+                "sidecall-originating" | "sidecall-terminating" => dialplan.missing.extend(file_of(extension)),
                 _ => dialplan.outgoing.push(context.to_owned()),
             },
             _ => {}
@@ -163,6 +166,11 @@ fn read_dialplan(xml: &str) -> Dialplan {
     // attendant.xml includes terminating.xml.
     dialplan.terminating.retain(|context| !dialplan.attendants.contains(context));
     dialplan.outgoing.dedup();
+    dialplan.announces = parts.contains(&"route");
+    if dialplan.announces {
+        let lost = executed.into_iter().filter(|(_, part)| !parts.contains(part));
+        dialplan.missing.extend(lost.filter_map(|(extension, _)| file_of(extension)));
+    }
     dialplan.missing.dedup();
     if dialplan.announces && !binds_numbers {
         dialplan.missing.push("sidecall.xml");
@@ -174,6 +182,17 @@ fn read_dialplan(xml: &str) -> Dialplan {
         dialplan.missing.push("sidecall/terminating.xml");
     }
     dialplan
+}
+
+/// The file of an extension that executes parts of `sidecall.xml`. One of an earlier version executes what is no longer
+/// there.
+fn file_of(extension: &str) -> Option<&'static str> {
+    match extension {
+        "sidecall-originating" => Some("sidecall/originating.xml"),
+        "sidecall-terminating" => Some("sidecall/terminating.xml"),
+        "sidecall-enrol" => Some("sidecall/enrol.xml"),
+        _ => None,
+    }
 }
 
 /// `%[…]` holds variables for this application alone; out.xml of an earlier version has none.
@@ -222,9 +241,9 @@ mod tests {
     fn contexts_and_what_is_in_them() {
         let xml = r#"<section name="dialplan" description="x">
             <context name="default"><extension name="sidecall-originating" continue="true"><condition field="a" expression="^(.+)$"/></extension>
-            <extension name="announce"/><extension name="sidecall-enrol"/></context>
+            <extension name="route"/><extension name="sidecall-enrol"/></context>
             <context name="public"><extension continue="true" name="sidecall-terminating"/></context>
-            <context name="sidecall"><extension name="announce"><condition/></extension></context></section>"#;
+            <context name="sidecall"><extension name="route"><condition/></extension></context></section>"#;
         let dialplan = read_dialplan(xml);
         assert_eq!(dialplan.originating, ["default"]);
         assert_eq!(dialplan.enrolling, ["default"]);
@@ -235,7 +254,7 @@ mod tests {
         assert!(!read_dialplan(&without).announces);
         let whole = r#"<context name="public"><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
             <context name="ivr"><extension name="sidecall-attendant"/><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
-            <context name="sidecall"><extension name="announce"/><extension name="route"><condition field="${sidecall_route}/${md5(${sidecall_called})}/${sidecall_place}/${sidecall_call}" expression="x"/></extension></context>
+            <context name="sidecall"><extension name="route"><condition field="${sidecall_route}/${md5(${sidecall_called})}/${sidecall_place}/${sidecall_call}" expression="x"/></extension></context>
             <context name="out"><extension name="any"><condition><action application="execute_extension" data="%[sidecall_place=${md5(${destination_number})}]route XML sidecall"/></condition></extension></context>"#;
         let dialplan = read_dialplan(whole);
         assert_eq!(dialplan.outgoing, ["out"]);
@@ -248,6 +267,12 @@ mod tests {
         assert_eq!(read_dialplan(&older).missing, ["sidecall/out.xml"]);
         let older = whole.replace("${md5(${sidecall_called})}", "${sidecall_called}");
         assert_eq!(read_dialplan(&older).missing, ["sidecall.xml"]);
+        let announces = "<action application=\"execute_extension\" data=\"announce XML sidecall\"/>";
+        let older = whole.replace("\"sidecall-terminating\"/>", &format!("\"sidecall-terminating\"/>{announces}"));
+        assert_eq!(read_dialplan(&older).missing, ["sidecall/terminating.xml"]);
+        let consistent =
+            older.replace("<extension name=\"route\">", "<extension name=\"announce\"/><extension name=\"route\">");
+        assert_eq!(read_dialplan(&consistent).missing, Vec::<&str>::new());
         let older = whole.replace("<extension name=\"any\">", "<extension name=\"sidecall-originating\">");
         assert_eq!(read_dialplan(&older).missing[0], "sidecall/originating.xml");
         assert_eq!(read_dialplan(&older).outgoing, Vec::<String>::new());

@@ -339,7 +339,7 @@ pub(super) fn tags(event: &EslEvent) -> Option<CallTags> {
         "variable_sidecall_called",
         "variable_sidecall_received",
         "variable_sidecall_tenant",
-        // As `announce` in the snippet has it, where nothing is announced.
+        // As announce.xml has it, where nothing is announced.
         "variable_domain_name",
         "variable_sidecall_refused",
         "variable_sidecall_call",
