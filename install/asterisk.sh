@@ -120,6 +120,14 @@ ast_append() {
   fi
 }
 
+# ast_drop_include FILE: takes out the include of our manager user if that file is not there: an earlier version left such
+# a line, and Asterisk reads nothing of a file that has one.
+ast_drop_include() {
+  local line='#include "sidecall-manager\.conf"[[:blank:]]*'
+  if [ -e "$(now "$conf/sidecall-manager.conf")" ] || ! grep -qsE "^$line\$" "$(now "$1")"; then return 0; fi
+  sed -Ez "s/(^|\n)(; sidecall: begin\n)?$line(\n; sidecall: end)?(\n|\$)/\\1/" "$(now "$1")" | edit "$1"
+}
+
 ast_plan_manager() {
   local like=$conf/manager.conf into='' secret file line bind port permit only_loopback=no
   [ -f "$like" ] || die "$like is missing: is this Asterisk's configuration? (--pbx-conf names another folder)"
@@ -169,6 +177,7 @@ ast_plan_manager() {
     # Ours, but kept as it was edited.
     if [ -f "$file" ] && ! is_planned "$file"; then ast_say_filter "$file"; fi
   fi
+  for file in "$like" "$conf/manager_custom.conf"; do ast_drop_include "$file"; done
   printf '%s\n' "$secret" | want "$etc/asterisk.password" 600 sidecall:sidecall
 }
 

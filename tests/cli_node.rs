@@ -96,6 +96,26 @@ fn a_client_says_that_another_one_has_accepted_an_invitation() {
 }
 
 #[test]
+fn a_client_says_who_the_guests_of_the_other_side_are() {
+    let node = Node::start();
+    let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
+    let (shown, script) = (Typist::start(&node, &alice, &[]), Typist::start(&node, &alice, &["--json"]));
+    let bob = Typist::start(&node, &bob, &["--json"]);
+    node.call("leg", ALICE, BOB);
+    shown.wait_for("[1] Bob");
+    script.event("peer", 1);
+    let guests = json!([{"id": "g1", "name": "Zoë"}]);
+    let told = json!({"type": "guests", "from": "0123456789abcdef", "guests": guests, "text": "Guests: Zoë"});
+    node.post(bob.event("peer", 1)["peer"]["address"].as_str().unwrap(), &told);
+    shown.wait_for("[1] Bob has a guest who goes by \"Zoë\"");
+    let event = script.event("guests", 1);
+    assert_eq!((&event["guests"], &event["n"]), (&guests, &json!(1)));
+    // Nobody has typed it.
+    let is_text = |line: &String| line.contains("Guests:");
+    assert!(script.events("message").is_empty() && !shown.lines().iter().any(is_text), "{:?}", shown.lines());
+}
+
+#[test]
 fn a_client_shows_how_a_call_without_another_client_goes_on() {
     let node = Node::start();
     let bob = node.number(BOB, "Bob");

@@ -85,17 +85,21 @@ impl FileInvitations {
 
     /// The user accepts. The invitation must then be claimed.
     pub fn accept(&mut self, call: &CallId, id: &InvitationId) -> Option<FileInvitation> {
-        self.advance(call, id, State::Open, State::Claiming)
+        let concerned = |known: &FileInvitation| known.call == *call && known.invite.invitation == *id;
+        let (invitation, state) = self.0.iter_mut().find(|(known, state)| concerned(known) && *state == State::Open)?;
+        *state = State::Claiming;
+        Some(invitation.clone())
     }
 
-    /// The claim was won: the device gets the answer.
-    pub fn won(&mut self, call: &CallId, id: &InvitationId) -> Option<FileInvitation> {
-        self.advance(call, id, State::Claiming, State::Accepted)
+    /// The claim of this very invitation was won: the device gets the answer. Returns false if it was forgotten meanwhile. Its id
+    /// may have come again with other files.
+    pub fn won(&mut self, invitation: &FileInvitation) -> bool {
+        self.claim_answered(invitation, State::Accepted)
     }
 
-    /// The claim failed, and may be tried again.
-    pub fn claim_failed(&mut self, call: &CallId, id: &InvitationId) -> Option<FileInvitation> {
-        self.advance(call, id, State::Claiming, State::Open)
+    /// The claim of this very invitation failed, and may be tried again. Returns false if it was forgotten meanwhile.
+    pub fn claim_failed(&mut self, invitation: &FileInvitation) -> bool {
+        self.claim_answered(invitation, State::Open)
     }
 
     /// Forgets an invitation that is not accepted: it was declined, another client has it, or the device that may withdraw it
@@ -113,11 +117,11 @@ impl FileInvitations {
         self.0.retain(|(known, _)| known.call != *call || stays(known.sender.as_ref()));
     }
 
-    fn advance(&mut self, call: &CallId, id: &InvitationId, from: State, to: State) -> Option<FileInvitation> {
-        let concerned = |known: &FileInvitation| known.call == *call && known.invite.invitation == *id;
-        let (invitation, state) = self.0.iter_mut().find(|(known, state)| concerned(known) && *state == from)?;
-        *state = to;
-        Some(invitation.clone())
+    fn claim_answered(&mut self, invitation: &FileInvitation, next: State) -> bool {
+        let claimed = self.0.iter_mut().find(|(known, state)| known == invitation && *state == State::Claiming);
+        let Some((_, state)) = claimed else { return false };
+        *state = next;
+        true
     }
 }
 
@@ -158,10 +162,10 @@ mod tests {
     fn an_invitation_is_accepted_once() {
         let mut all = FileInvitations::default();
         assert!(all.receive(invitation(1)) && !all.receive(invitation(1)));
-        assert_eq!(all.won(&call(), &id(1)), None);
+        assert!(!all.won(&invitation(1)));
         assert!(all.accept(&call(), &id(1)).is_some() && all.accept(&call(), &id(1)).is_none());
-        all.claim_failed(&call(), &id(1));
-        assert!(all.accept(&call(), &id(1)).is_some() && all.won(&call(), &id(1)).is_some());
+        assert!(all.claim_failed(&invitation(1)));
+        assert!(all.accept(&call(), &id(1)).is_some() && all.won(&invitation(1)));
         // It is a transfer now.
         assert_eq!(all.forget(&call(), &id(1), None), None);
         assert!(!all.receive(invitation(1)));
@@ -182,7 +186,22 @@ mod tests {
         all.receive(invitation(1));
         all.accept(&call(), &id(1));
         assert!(all.forget(&call(), &id(1), None).is_some());
-        assert_eq!(all.won(&call(), &id(1)), None);
+        assert!(!all.won(&invitation(1)));
+    }
+
+    #[test]
+    fn the_answer_to_a_claim_is_about_that_invitation_alone() {
+        let mut all = FileInvitations::default();
+        all.receive(invitation(1));
+        all.accept(&call(), &id(1));
+        all.forget(&call(), &id(1), None);
+        // Its id comes again, with other files.
+        let mut larger = invitation(1);
+        larger.invite.files.bytes = 1_000;
+        all.receive(larger.clone());
+        all.accept(&call(), &id(1));
+        assert!(!all.won(&invitation(1)) && !all.claim_failed(&invitation(1)));
+        assert!(all.won(&larger));
     }
 
     #[test]
@@ -195,7 +214,7 @@ mod tests {
             all.accept(&call(), &id(n));
         }
         assert!(!all.receive(invitation(100)));
-        all.won(&call(), &id(0));
+        all.won(&invitation(0));
         assert!(all.receive(invitation(100)));
         all.somebody_left(&call(), |_| false);
         assert!(all.0.is_empty());
@@ -210,7 +229,7 @@ mod tests {
         for n in 2..1000 {
             all.receive(invitation(n));
             all.accept(&call(), &id(n));
-            all.won(&call(), &id(n));
+            all.won(&invitation(n));
             assert!(all.0.len() <= INVITATIONS_MAX);
         }
         assert_eq!(all.open().collect::<Vec<_>>(), [&other, &invitation(1)]);

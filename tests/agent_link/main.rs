@@ -6,6 +6,7 @@ mod announcements;
 mod enrolment;
 mod numbers;
 mod ownership;
+mod questions;
 #[path = "../scripted/mod.rs"]
 mod scripted;
 mod snapshots;

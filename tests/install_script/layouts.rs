@@ -95,6 +95,25 @@ fn a_manager_user_of_the_administrators_is_told_of_the_filter() {
     assert!(!said.contains("eventfilter"), "{said}");
 }
 
+/// An earlier version included a file that it did not make: Asterisk then reads none of manager.conf.
+#[test]
+fn an_include_of_a_manager_user_that_is_not_there_is_taken_out() {
+    let include = "#include \"sidecall-manager.conf\"\n";
+    let marked = format!("; sidecall: begin\n{include}; sidecall: end\n");
+    for (name, left) in [("left", &marked[..]), ("unmarked", include)] {
+        let manager = |between: &str| format!("[general]\nenabled = yes\n{between}\n[sidecall]\nsecret = f00d4cafe\n");
+        let (text, custom) = (manager(left), format!("; mine\n{left}"));
+        let files =
+            [("extensions.conf", "[globals]\n"), ("manager.conf", &text[..]), ("manager_custom.conf", &custom[..])];
+        let scratch = made_of(name, "asterisk", &files);
+        scratch.install(INSTALL);
+        assert_eq!(scratch.read("manager.conf"), manager(""), "{name}");
+        assert_eq!(scratch.read("manager_custom.conf"), "; mine\n", "{name}");
+        scratch.install(&["--uninstall", "--yes"]);
+        assert_eq!(scratch.difference("before"), "", "{name}");
+    }
+}
+
 #[test]
 fn a_context_is_only_edited_where_it_begins() {
     let socket = "<param name=\"listen-ip\" value=\"127.0.0.1\"/>\n<param name=\"password\" value=\"f00d4cafe\"/>\n";

@@ -9,9 +9,7 @@ use sqlx::Row;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::{
-    ADMIN, ALICE, BOB, CAROL, Stream, TestNode, answer, bridged, credential, dialled, ended, unbridged,
-};
+use crate::support::{ADMIN, ALICE, BOB, CAROL, Stream, TestNode, answer, bridged, credential, dialled, ended};
 
 /// Bob's client in a call with somebody whom no node knows.
 pub(crate) struct Host {
@@ -47,7 +45,7 @@ pub(crate) struct Guest {
     /// The guest's own address.
     address: String,
     /// Where the guest writes to the host.
-    to_host: String,
+    pub(crate) to_host: String,
 }
 
 impl Host {
@@ -97,13 +95,13 @@ pub(crate) async fn open(node: &TestNode, token: &str) -> Stream {
     Stream(tokio_tungstenite::connect_async(request).await.unwrap().0)
 }
 
-async fn post(node: &TestNode, address: &str, content: &Value) -> (u16, Value) {
+pub(crate) async fn post(node: &TestNode, address: &str, content: &Value) -> (u16, Value) {
     let (status, body) = answer(node.http.post(address).json(content)).await;
     (status.as_u16(), body)
 }
 
 /// The code with which a stream is closed. Nothing else comes before that.
-async fn closed(stream: &mut Stream) -> u16 {
+pub(crate) async fn closed(stream: &mut Stream) -> u16 {
     let last = tokio::time::timeout(Duration::from_secs(5), stream.0.next()).await.expect("it is closed");
     match last.unwrap().unwrap() {
         Message::Close(Some(frame)) => frame.code.into(),
@@ -258,26 +256,6 @@ async fn a_guest_is_gone_when_the_call_ends() {
     assert_eq!((&left["type"], &left["guest"]), (&json!("guest-left"), &json!(guest.id)));
     // The host's next call is none of the guest's business.
     assert!(host.node.get(&format!("/v1/calls/{other}/guests"), &credential(BOB)).await["guests"] == json!([]));
-}
-
-#[tokio::test]
-async fn a_guest_is_gone_when_the_host_has_transferred_the_call() {
-    let mut host = host().await;
-    let guest = host.guest(1).await;
-    let code = host.invite().await;
-    let mut own = open(&host.node, &guest.token).await;
-    own.next().await;
-    let carol = json!({"event": "identified", "leg": "leg-3", "number": CAROL});
-    host.node.events(&host.call, 3, &[unbridged("leg-1", "leg-2"), carol, bridged("leg-1", "leg-3")]).await;
-    assert_eq!(
-        post(&host.node, &guest.to_host, &json!({"text": "hello"})).await.0,
-        202,
-        "the host's phone is still there"
-    );
-    host.node.events(&host.call, 6, &[ended("leg-2")]).await;
-    assert_eq!(post(&host.node, &guest.to_host, &json!({})).await.0, 404);
-    assert_eq!(closed(&mut own).await, 1008);
-    assert_eq!(join(&host.node, &code, "Zoë", 2).await.0, 404);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod exchange;
 mod failures;
 mod flood;
 mod guest_codes;
+mod guest_transfers;
 mod guests;
 mod https;
 mod ice;

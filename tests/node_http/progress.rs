@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor;
 
 use crate::ringing::{alice, bob, call, connected, node};
 use crate::support::{ALICE, BOB, CAROL, Stream, TestNode, bridged, credential, dialled, ended, unbridged};
@@ -203,6 +204,30 @@ async fn a_call_that_a_voice_mail_answers_is_up_for_the_caller_and_over_for_the_
     is_over(&mut alices, &call).await;
     assert_eq!(bobs.peek_any().await["type"], "missed");
     alices.silent().await;
+}
+
+#[tokio::test]
+async fn a_caller_is_told_of_an_answer_once_it_is_written_down() {
+    let (node, [mut alices], call) = alice_calls(BOB, [ALICE]).await;
+    let mut database = node.database().await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON calls BEGIN SELECT RAISE(ABORT, 'full'); END";
+    database.execute(full).await.unwrap();
+    let voice_mail = [answered("leg-1")];
+    assert_eq!(node.try_events(&call, 1, &voice_mail).await.0, 503);
+    database.execute("DROP TRIGGER full").await.unwrap();
+    node.events(&call, 1, &voice_mail).await;
+    is_answered(&mut alices, &call, "first", bob()).await;
+}
+
+#[tokio::test]
+async fn a_caller_is_told_of_an_answer_that_the_report_of_another_call_shows() {
+    let (node, [mut alices], out) = alice_calls(BOB, [ALICE]).await;
+    let other = call(&node, "leg-3", CAROL, OUTSIDE).await;
+    // An announcement, while Bob's phone rings.
+    node.events(&out, 1, &[dialled("leg-2"), answered("leg-1")]).await;
+    alices.silent().await;
+    node.events(&other, 1, &[ended("leg-2")]).await;
+    is_answered(&mut alices, &out, "first", bob()).await;
 }
 
 #[tokio::test]

@@ -72,6 +72,11 @@ impl Freeswitch {
         self.connections.script().globals.get("sidecall_agent").cloned().unwrap_or_default()
     }
 
+    /// Says this of a global variable from now on: its value, or a refusal.
+    pub fn set_global(&self, name: &str, value: &str) {
+        self.connections.script().globals.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Takes so long for each of these from now on.
     pub fn slow(&self, api: &str, by: Duration) {
         self.connections.script().slow.insert(api.to_owned(), by);

@@ -27,6 +27,7 @@ impl World {
                     let is_needless = !self.disordered && !self.overtook && met == Some(&(1, true));
                     assert!(!is_needless, "{key:?} are parted, and have heard each other ever since they met");
                 }
+                Effect::AnsweredByUnknown(_) => {}
                 Effect::Ended(call) => {
                     assert!(!self.paired.iter().any(|(other, _)| *other == call), "a pair outlives {call}");
                     let legs = self.exchange.call(&call).into_iter().flat_map(|ended| ended.legs.keys());

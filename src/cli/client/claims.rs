@@ -1,6 +1,7 @@
 //! Claims of invitations: the first client of a number to claim one at the node gets it.
 
 use reqwest::Method;
+use tokio_util::sync::CancellationToken;
 
 use super::stream::Current;
 use crate::cli::api_client::{Api, ApiError};
@@ -13,13 +14,14 @@ pub(super) const UNASKED_ATTEMPTS: u32 = 6;
 /// The user who has accepted one sees a failure, and can retry.
 pub(super) const ASKED_ATTEMPTS: u32 = 1;
 
-/// Claims an invitation. Returns whether this client has it, or why the node doesn't say.
+/// Claims an invitation. Returns whether this client has it, or why the node doesn't say. After `end`, nothing is tried again.
 pub(super) async fn claim(
     api: &Api,
     client: &Current,
     call: &CallId,
     invitation: &InvitationId,
     attempts: u32,
+    end: &CancellationToken,
 ) -> Result<bool, String> {
     let path = ["v1", "calls", call.as_str(), "claims"];
     let mut attempt = 1;
@@ -38,7 +40,10 @@ pub(super) async fn claim(
         if is_final || attempt >= attempts {
             return Err(problem);
         }
-        tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
+        let pause = tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random()));
+        if end.run_until_cancelled(pause).await.is_none() {
+            return Err(problem);
+        }
         attempt += 1;
     }
 }
@@ -61,7 +66,8 @@ mod tests {
                 node.answer(status, if *status == WON { r#"{"client":"a","won":true}"# } else { "" }).await;
             }
         });
-        claim(&api, &client, &"c".parse().unwrap(), &"i".parse().unwrap(), attempts).await
+        let (call, invitation) = ("c".parse().unwrap(), "i".parse().unwrap());
+        claim(&api, &client, &call, &invitation, attempts, &CancellationToken::new()).await
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use super::sender::SendOutcome;
 
 /// How long the end waits for the disk, and for what is still to be sent.
 const FILES_WITHIN: Duration = Duration::from_secs(5);
-const POSTS_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const POSTS_WITHIN: Duration = Duration::from_secs(2);
 /// What the user must know if time is up for the disk.
 const DISK_HANGS: &str = "the disk doesn't answer: the last files may be incomplete, and hidden folders may stay";
 

@@ -58,6 +58,8 @@ pub(super) enum FileNews {
     Failed { n: usize, reason: CancelReason },
     /// Another client of the number was faster.
     Lost { n: usize },
+    /// The accepted offer was withdrawn, or its sender left, before the node had answered.
+    Withdrawn { n: usize },
     /// The accepted offer had to be declined.
     Declined { n: usize, problem: String },
     /// Somebody may be between the devices.

@@ -5,6 +5,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::show::content_text;
 use super::stream::id_of;
+use super::visitors::{parse_visitors, visitors_text};
 use crate::cli::output::{clean, invisible};
 use crate::contract::{Message, MessageBody, Notice, NoticeBody};
 use crate::node::fuzz::texts;
@@ -19,7 +20,9 @@ pub fn frames(data: &[u8]) {
     all.push(String::from_utf8_lossy(data).into_owned());
     for text in all {
         let shown = match serde_json::from_str::<Message>(&text) {
-            Ok(Message { body: MessageBody::Message { content, .. }, .. }) => content_text(&content),
+            Ok(Message { body: MessageBody::Message { content, .. }, .. }) => {
+                parse_visitors(&content).map_or_else(|| content_text(&content), |visitors| visitors_text(&visitors))
+            }
             Ok(Message { body: MessageBody::Peer { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
             Ok(Message { body: MessageBody::Missed { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
             Ok(Message { body: MessageBody::Ended { .. }, .. }) => continue,

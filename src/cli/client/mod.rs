@@ -18,6 +18,7 @@ mod sender;
 mod show;
 mod show_files;
 mod stream;
+mod visitors;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ use receive::Receiving;
 use sender::{PostContent, SendOutcome};
 use show::Show;
 use stream::{News, Stream};
+use visitors::parse_visitors;
 
 /// What `--accept-max` counts in.
 const MB: u64 = 1_000_000;
@@ -65,10 +67,10 @@ files; /help; /quit.
 
 With --json each line is an object with `at` (milliseconds since 1970) and `event`: connected,
 disconnected, ringing, talking (with somebody whose client is not known), peer, answered (the other side knows you now),
-message, taken (another client of your number has accepted an invitation), ended, over (the call is over for you), missed
-(`at` is when the call began), sent, failed. With --receive also: invited (files are offered), words (the same four on both
-sides, if nobody is in between), progress, saved, unsaved, unaccepted (an offer can't be accepted now, and stays open),
-interrupted, impostor. `invitation` is the number of the offer, for /accept.")]
+message, guests (all that the other side has now), taken (another client of your number has accepted an invitation), ended,
+over (the call is over for you), missed (`at` is when the call began), sent, failed. With --receive also: invited (files are
+offered), words (the same four on both sides, if nobody is in between), progress, saved, unsaved, unaccepted (an offer
+can't be accepted now, and stays open), interrupted, impostor. `invitation` is the number of the offer, for /accept.")]
 pub(super) struct ClientArgs {
     /// The client's number [default: the number of the token].
     #[arg(long)]
@@ -339,8 +341,16 @@ impl Client {
                 label
             }
             MessageBody::Missed { .. } => self.peers.of(&message.call),
-            MessageBody::Message { guest: Some(_), .. } => None,
-            MessageBody::Message { sender, .. } => self.peers.sender(&message.call, sender.as_ref()),
+            MessageBody::Message { content, guest, sender } => {
+                let sender = sender.as_ref();
+                let label = if guest.is_some() { None } else { self.peers.sender(&message.call, sender) };
+                if let Some(visitors) = parse_visitors(content) {
+                    // A guest has none, and who has left tells of none any more.
+                    let is_ignored = guest.is_some() || self.peers.has_left(&message.call, sender);
+                    return if is_ignored { Ok(()) } else { self.show.visitors(message, label.as_ref(), &visitors) };
+                }
+                label
+            }
         };
         self.show.message(message, label.as_ref())
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::claims::{ASKED_ATTEMPTS, UNASKED_ATTEMPTS, claim};
 use super::file_news::{FileInput, FileNews, FileOutput, Obstacle};
@@ -26,6 +27,9 @@ use crate::media::signal::{DeviceTag, FileInvite, OwnSignal, ReceivedSignal, Sig
 use crate::media::transfer::frames::CancelReason;
 use crate::media::{MediaSession, session_task};
 
+/// What is to be done after the answer to a claim: an error if the files don't come.
+type FollowUp = Result<Vec<FileOutput>, Vec<FileOutput>>;
+
 /// All invitations and sessions of this client.
 #[derive(Debug)]
 pub(super) struct Receiving {
@@ -41,6 +45,8 @@ pub(super) struct Receiving {
     numbered: VecDeque<(usize, CallId, InvitationId)>,
     /// Claims that the node has not answered.
     claims: usize,
+    /// The client ends: nothing is claimed any more.
+    end: CancellationToken,
     sessions: RunningSessions,
     /// Sessions since the start of the client.
     started: u64,
@@ -64,6 +70,7 @@ impl Receiving {
             invitations: FileInvitations::default(),
             numbered: VecDeque::new(),
             claims: 0,
+            end: CancellationToken::new(),
             sessions: RunningSessions::default(),
             started: 0,
         };
@@ -107,6 +114,7 @@ impl Receiving {
 
     /// The client ends. It takes no more files.
     pub(super) fn end(&mut self) {
+        self.end.cancel();
         self.invitations = FileInvitations::default();
         self.sessions.iter_mut().for_each(RunningSession::end);
     }
@@ -208,10 +216,11 @@ impl Receiving {
         }
         let Some(invitation) = self.invitations.accept(call, id).map(Box::new) else { return Ok(()) };
         let (api, client, inputs) = (self.api.clone(), self.client.clone(), self.inputs.clone());
+        let end = self.end.clone();
         let attempts = if is_unasked { UNASKED_ATTEMPTS } else { ASKED_ATTEMPTS };
         self.claims += 1;
         tokio::spawn(async move {
-            let won = claim(&api, &client, &invitation.call, &invitation.invite.invitation, attempts).await;
+            let won = claim(&api, &client, &invitation.call, &invitation.invite.invitation, attempts, &end).await;
             // If the client has ended, nobody waits for it.
             let _ = inputs.send(FileInput::Claimed { n, invitation, is_unasked, won });
         });
@@ -230,50 +239,53 @@ impl Receiving {
         match input {
             FileInput::Claimed { n, invitation, is_unasked, won } => {
                 self.claims -= 1;
-                let outputs = self.claimed(n, (*invitation).clone(), won).await;
-                if is_unasked && !self.sessions.carry(&invitation.call, &invitation.invite.invitation) {
-                    self.refund(&invitation);
+                let followed = self.claimed(n, &invitation, won).await;
+                if is_unasked
+                    && followed.is_err()
+                    && let Some(side) = self.calls.get_mut(&invitation.call)
+                {
+                    // It doesn't come, so it doesn't count.
+                    side.unasked = side.unasked.saturating_sub(invitation.invite.files.room());
                 }
-                outputs
+                followed.unwrap_or_else(|outputs| outputs)
             }
             FileInput::Session { key, event } => self.session_event(key, event),
         }
     }
 
-    /// What was accepted unasked doesn't come: it is not counted any more.
-    fn refund(&mut self, invitation: &FileInvitation) {
-        if let Some(side) = self.calls.get_mut(&invitation.call) {
-            side.unasked = side.unasked.saturating_sub(invitation.invite.files.room());
-        }
-    }
-
-    async fn claimed(&mut self, n: usize, invitation: FileInvitation, won: Result<bool, String>) -> Vec<FileOutput> {
-        let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
-        let sender = invitation.sender.clone();
-        match won {
-            Ok(true) => match self.invitations.won(&call, &id) {
-                Some(invitation) => self.won(n, invitation).await,
+    async fn claimed(&mut self, n: usize, invitation: &FileInvitation, won: Result<bool, String>) -> FollowUp {
+        let FileInvitation { call, address, sender, invite, .. } = invitation;
+        let mut declined = None;
+        // Unless the client ends, which forgets all of them.
+        let withdrawn = (!self.end.is_cancelled()).then_some(FileNews::Withdrawn { n });
+        let news = match won {
+            Ok(true) => {
+                if self.invitations.won(invitation) {
+                    return self.won(n, invitation.clone()).await;
+                }
                 // It was forgotten meanwhile. Its device must not wait for us.
-                None => self.post(&call, invitation.address, &OwnSignal::Decline(id)).into_iter().collect(),
-            },
+                declined = self.post(call, address.clone(), &OwnSignal::Decline(invite.invitation.clone()));
+                withdrawn
+            }
             Ok(false) => {
-                self.invitations.forget(&call, &id, None);
-                vec![FileOutput::Show { call, sender, news: FileNews::Lost { n } }]
+                self.invitations.forget(call, &invite.invitation, None);
+                Some(FileNews::Lost { n })
             }
             Err(error) => {
-                // One that was forgotten meanwhile can't be accepted again.
-                let open = self.invitations.claim_failed(&call, &id);
-                let news = open.map(|_| FileNews::Unaccepted { n, obstacle: Obstacle::Node(error) });
-                news.map(|news| FileOutput::Show { call, sender, news }).into_iter().collect()
+                let is_open = self.invitations.claim_failed(invitation);
+                let unaccepted = FileNews::Unaccepted { n, obstacle: Obstacle::Node(error) };
+                if is_open { Some(unaccepted) } else { withdrawn }
             }
-        }
+        };
+        let shown = news.map(|news| FileOutput::Show { call: call.clone(), sender: sender.clone(), news });
+        Err(declined.into_iter().chain(shown).collect())
     }
 
     /// An invitation is ours: answers it, in the session that there is with its device, or in a new one.
-    async fn won(&mut self, n: usize, invitation: FileInvitation) -> Vec<FileOutput> {
+    async fn won(&mut self, n: usize, invitation: FileInvitation) -> FollowUp {
         let call = &invitation.call;
         let side = self.calls.get(call).map(|side| (side.role, side.addresses.clone()));
-        let Some((role, addresses)) = side else { return Vec::new() };
+        let Some((role, addresses)) = side else { return Err(Vec::new()) };
         if let Err(why) = self.sessions.check_room(call, &invitation.from, std::iter::empty()) {
             return self.refuse(n, invitation, why);
         }
@@ -294,15 +306,15 @@ impl Receiving {
         let accept = OwnSignal::Accept { invitation: id, session: session.id().clone(), role, own: session.own };
         // Whoever uses the name of a device learns nothing of its session.
         let address = session.address.clone();
-        self.post(&invitation.call, address, &accept).into_iter().collect()
+        Ok(self.post(&invitation.call, address, &accept).into_iter().collect())
     }
 
     /// Declines what the user has accepted, and says why.
-    fn refuse(&self, n: usize, invitation: FileInvitation, why: &str) -> Vec<FileOutput> {
+    fn refuse(&self, n: usize, invitation: FileInvitation, why: &str) -> FollowUp {
         let FileInvitation { call, address, sender, invite, .. } = invitation;
         let declined = self.post(&call, address, &OwnSignal::Decline(invite.invitation));
         let shown = FileOutput::Show { call, sender, news: FileNews::Declined { n, problem: why.to_owned() } };
-        declined.into_iter().chain([shown]).collect()
+        Err(declined.into_iter().chain([shown]).collect())
     }
 
     async fn start(

@@ -1,7 +1,10 @@
 //! Claims of offers: what counts while the node is asked, and what follows from its answer.
 
+use std::time::Duration;
+
 use super::*;
 use crate::cli::client::contacts::Contacts;
+use crate::cli::client::ending::POSTS_WITHIN;
 use crate::cli::client::node_double::NodeDouble;
 use crate::cli::client::show::Show;
 use crate::cli::client::{Client, sender};
@@ -75,16 +78,47 @@ async fn what_is_declined_after_its_claim_is_not_counted() {
     assert_eq!(receiving.calls[&call()].unasked, 0);
 }
 
-#[tokio::test]
-async fn an_offer_that_is_withdrawn_while_it_is_claimed_is_not_said_to_be_open() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut receiving, _inputs) = receiving(folder.path(), None);
-    receiving.signal(&call(), None, invite(0));
-    let invitation = receiving.invitations.accept(&call(), &id(0)).unwrap();
-    let bye = json!({"type": "bye", "invitation": id(0), "from": "0123456789abcdef"});
+/// The device withdraws an offer.
+fn withdraw(receiving: &mut Receiving, n: usize) {
+    let bye = json!({"type": "bye", "invitation": id(n), "from": "0123456789abcdef"});
     receiving.signal(&call(), None, parse_signal(bye.as_object().unwrap()).unwrap());
-    let outputs = claimed(&mut receiving, invitation, false, Err("no answer".to_owned())).await;
-    assert!(outputs.is_empty(), "{outputs:?}");
+}
+
+#[tokio::test]
+async fn the_user_hears_of_an_offer_that_is_withdrawn_while_it_is_claimed() {
+    for (won, declined) in [(Err("no answer".to_owned()), 0), (Ok(true), 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut receiving, _inputs) = receiving(folder.path(), None);
+        receiving.signal(&call(), None, invite(0));
+        let invitation = receiving.invitations.accept(&call(), &id(0)).unwrap();
+        withdraw(&mut receiving, 0);
+        let outputs = claimed(&mut receiving, invitation, false, won).await;
+        let [.., FileOutput::Show { news: FileNews::Withdrawn { n: 1 }, .. }] = &outputs[..] else {
+            panic!("{outputs:?}")
+        };
+        assert_eq!((outputs.len(), posted(&outputs).len()), (declined + 1, declined), "{outputs:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_offer_that_comes_again_with_other_files_counts_by_its_own_claim() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiving, _inputs) = receiving(folder.path(), Some(4 * ROOM));
+    let mut claims = Vec::new();
+    for bytes in [9, ROOM] {
+        withdraw(&mut receiving, 0);
+        let mut invite = invite(0);
+        if let Signal::Invite(invite) = &mut invite.signal {
+            invite.files.bytes = bytes;
+        }
+        assert!(!unaccepted(&receiving.signal(&call(), None, invite)));
+        claims.push(receiving.invitations.claiming().next().unwrap().clone());
+    }
+    for (invitation, answer) in claims.into_iter().zip(["decline", "accept"]) {
+        let outputs = claimed(&mut receiving, invitation, true, Ok(true)).await;
+        assert_eq!(posted(&outputs)[0]["type"], answer);
+        assert_eq!(receiving.calls[&call()].unasked, 2 * ROOM, "what the second one takes");
+    }
 }
 
 /// In a conference: the call is known by the address of whoever was met last.
@@ -102,10 +136,12 @@ async fn a_device_without_an_address_is_answered_at_that_of_its_party() {
     }
 }
 
-#[tokio::test]
-async fn the_end_waits_for_a_claim_and_declines_what_is_won() {
-    let (folder, node) = (tempfile::tempdir().unwrap(), NodeDouble::start().await);
-    let (mut receiving, inputs) = receiving_at(node.api(), folder.path(), None);
+/// A client whose user has accepted an offer, and what it hears of its claim.
+fn claiming(
+    node: &NodeDouble,
+    folder: &Path,
+) -> (Client, mpsc::UnboundedReceiver<FileInput>, mpsc::Receiver<sender::SendOutcome>) {
+    let (mut receiving, inputs) = receiving_at(node.api(), folder, None);
     let (number, name, capabilities) = (None, None, Vec::new());
     let peer = PeerClient { number, name, address: node.address(), capabilities };
     let mut peers = Contacts::default();
@@ -115,14 +151,43 @@ async fn the_end_waits_for_a_claim_and_declines_what_is_won() {
     receiving.accept(None).unwrap();
     let (sender, outcomes) = sender::start(node.api()).unwrap();
     let files = Some(receiving);
-    let mut client = Client { show: Show::new(true), peers, files, sender, auto_answer: None, left: None, keep: false };
+    let client = Client { show: Show::new(true), peers, files, sender, auto_answer: None, left: None, keep: false };
+    (client, inputs, outcomes)
+}
+
+#[tokio::test]
+async fn the_end_waits_for_a_claim_and_declines_what_is_won() {
+    let (folder, node) = (tempfile::tempdir().unwrap(), NodeDouble::start().await);
+    let (mut client, inputs, outcomes) = claiming(&node, folder.path());
     let answers = async {
         let claim = node.answer("200 OK", r#"{"client":"client","won":true}"#).await;
         [claim, node.answer("202 Accepted", "").await]
     };
     let both = async { tokio::join!(client.finish(inputs, outcomes), answers) };
-    let both = tokio::time::timeout(std::time::Duration::from_secs(10), both).await;
+    let both = tokio::time::timeout(Duration::from_secs(10), both).await;
     let (ended, [claim, answer]) = both.expect("it doesn't wait");
     ended.unwrap();
     assert!(claim.starts_with("post /v1/calls/c/claims ") && answer.contains(r#""type":"decline""#), "{answer}");
+}
+
+#[tokio::test]
+async fn the_end_waits_for_no_node_that_does_not_answer() {
+    let (folder, node) = (tempfile::tempdir().unwrap(), NodeDouble::start().await);
+    let (mut client, inputs, outcomes) = claiming(&node, folder.path());
+    let begun = Instant::now();
+    let ended = tokio::time::timeout(POSTS_WITHIN * 3, client.finish(inputs, outcomes)).await;
+    ended.expect("time is up").unwrap();
+    assert!(begun.elapsed() >= POSTS_WITHIN && client.files.unwrap().is_claiming());
+}
+
+#[tokio::test]
+async fn a_client_that_ends_claims_nothing_again() {
+    let (folder, node) = (tempfile::tempdir().unwrap(), NodeDouble::start().await);
+    let (mut receiving, mut inputs) = receiving_at(node.api(), folder.path(), Some(ROOM + 9));
+    receiving.signal(&call(), None, invite(0));
+    receiving.end();
+    node.answer("503 Service Unavailable", "").await;
+    let answered = tokio::time::timeout(Duration::from_secs(10), inputs.recv()).await;
+    let outputs = receiving.input(answered.expect("it gives up").unwrap()).await;
+    assert!(outputs.is_empty() && !receiving.is_claiming(), "{outputs:?}");
 }

@@ -65,7 +65,7 @@ impl RunningSession {
     }
 
     /// Whether files of this invitation come through it.
-    pub(super) fn carries(&self, invitation: &InvitationId) -> bool {
+    fn carries(&self, invitation: &InvitationId) -> bool {
         self.transfers.contains_key(invitation)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::running_session::RunningSession;
-use crate::core::base::name::{CallId, InvitationId};
+use crate::core::base::name::CallId;
 use crate::media::invitations::FileInvitation;
 use crate::media::signal::DeviceTag;
 
@@ -59,11 +59,6 @@ impl RunningSessions {
     /// How many there are in a call.
     pub(super) fn of_call(&self, call: &CallId) -> usize {
         self.iter().filter(|session| session.call == *call).count()
-    }
-
-    /// Whether one of them carries the files of this invitation.
-    pub(super) fn carry(&self, call: &CallId, invitation: &InvitationId) -> bool {
-        self.iter().any(|session| session.call == *call && session.carries(invitation))
     }
 
     /// Says why no files of this device can come now, if so. The files of `claimed` will come, too, if their claims are won.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::contacts::{Label, called, shown};
 use super::sender::{PostContent, SendOutcome};
+use super::visitors::{Visitor, visitors_text};
 use crate::cli::output::{clean, clock, json as print_json, line, now};
 use crate::contract::{Capability, Message, MessageBody, Notice, NoticeBody, PeerIdentity, Role};
 use crate::core::base::name::ClientId;
@@ -77,6 +78,15 @@ impl Show {
                 say(&format!("{}: {}", who(otherwise), content_text(content)))
             }
         }
+    }
+
+    /// What a device says of its guests, beside what its user types.
+    pub(super) fn visitors(&self, message: &Message, host: Option<&Label>, visitors: &[Visitor]) -> anyhow::Result<()> {
+        if self.json {
+            let told = json!({"id": message.id, "call": message.call, "guests": visitors});
+            return event("guests", of_peer(&told, host)?);
+        }
+        say(&format!("{} {}", who(host, "somebody of this call"), visitors_text(visitors)))
     }
 
     pub(super) fn notice(&self, notice: &Notice, peer: Option<&Label>) -> anyhow::Result<()> {
@@ -200,7 +210,7 @@ pub(super) fn event(kind: &str, fields: Value) -> anyhow::Result<()> {
 /// The text of a message, or its content as JSON.
 pub(super) fn content_text(content: &Map<String, Value>) -> String {
     match (content.get("type").and_then(Value::as_str), content.get("text").and_then(Value::as_str)) {
-        (Some("text" | "guests") | None, Some(text)) => clean(text),
+        (Some("text") | None, Some(text)) => clean(text),
         _ => clean(&Value::Object(content.clone()).to_string()),
     }
 }
@@ -213,7 +223,6 @@ mod tests {
     fn a_peers_words_are_shown_and_not_obeyed() {
         let content = |value: Value| content_text(value.as_object().unwrap());
         assert_eq!(content(json!({"type": "text", "text": "hi\x1b]0;x\x07\nyou"})), "hi\u{fffd}]0;x\u{fffd} you");
-        assert_eq!(content(json!({"type": "guests", "guests": [], "text": "Guests: –"})), "Guests: –");
         assert_eq!(content(json!({"type": "offer", "sdp": "v=0"})), r#"{"sdp":"v=0","type":"offer"}"#);
     }
 }

@@ -43,6 +43,7 @@ impl Show {
             }),
             FileNews::Failed { n, reason } => say(&format!("{who}: offer {n}: {}", failure(*reason))),
             FileNews::Lost { n } => say(&format!("{who}: another client of your number has accepted offer {n}")),
+            FileNews::Withdrawn { n } => say(&format!("{who}: offer {n} was withdrawn before it was accepted")),
             FileNews::Declined { n, problem } => say(&format!("{who}: offer {n} is declined: {}", clean(problem))),
             FileNews::Impostor => say(&format!("{who}: somebody may be between you; the direct connection is closed")),
         }
@@ -79,6 +80,7 @@ fn fields(news: &FileNews) -> (&'static str, Value) {
         }
         FileNews::Failed { n, reason } => ("unsaved", json!({"invitation": n, "reason": reason.as_str()})),
         FileNews::Lost { n } => ("unsaved", json!({"invitation": n, "reason": "taken"})),
+        FileNews::Withdrawn { n } => ("unsaved", json!({"invitation": n, "reason": "withdrawn"})),
         FileNews::Declined { n, problem } => {
             ("unsaved", json!({"invitation": n, "reason": "declined", "error": problem}))
         }
@@ -129,6 +131,7 @@ mod tests {
             FileNews::Saved { n: 7, files },
             FileNews::Failed { n: 7, reason: CancelReason::Gone },
             FileNews::Lost { n: 7 },
+            FileNews::Withdrawn { n: 7 },
             FileNews::Declined { n: 7, problem: "x".to_owned() },
         ] {
             let (kind, fields) = fields(&news);

@@ -72,6 +72,45 @@ fn a_call_that_goes_on_without_a_number_is_over_for_it() {
     assert_eq!(over_for(&script, "c"), [number("+2")]);
 }
 
+/// +2 calls +3 as well, and connects +1 with +3 by two calls.
+#[test]
+fn a_call_that_goes_on_with_a_leg_of_another_one_is_over_for_who_has_left_it() {
+    for bob_hangs_up_first in [true, false] {
+        let mut script = Script::new([rings("c", "A", Some("+1"), "+2"), rings("d", "P", Some("+2"), "+3")]);
+        script.bridged("c", "A", "B");
+        script.bridged("d", "P", "Q");
+        script.unbridged("c", "A", "B");
+        assert!(over_for(&script, "c").is_empty(), "+1 is on hold");
+        if bob_hangs_up_first {
+            script.ended("c", "B");
+            assert!(over_for(&script, "c").is_empty(), "+2 may pick up elsewhere");
+        }
+        script.unbridged("d", "P", "Q");
+        script.bridged("d", "A", "Q");
+        if !bob_hangs_up_first {
+            assert!(over_for(&script, "c").is_empty(), "that phone is still there");
+            script.ended("c", "B");
+        }
+        assert_eq!(over_for(&script, "c"), [number("+2")]);
+        script.ended("d", "P");
+        let over = [(id("d"), vec![number("+2")]), (id("c"), vec![number("+2")])];
+        assert_eq!(script.exchange.over_by(&id("d")), over);
+        // +2 joins the two again.
+        script.say("d", LegEvent::Identified { leg: leg("R"), party: Some(number("+2")) });
+        script.bridged("d", "R", "A");
+        assert!(over_for(&script, "c").is_empty());
+    }
+}
+
+#[test]
+fn a_call_that_hears_a_leg_that_nobody_can_name_goes_on_for_both() {
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2"), call("d", "P", None, "+3")]);
+    script.bridged("c", "A", "B");
+    script.ended("c", "B");
+    script.bridged("d", "A", "P");
+    assert!(over_for(&script, "c").is_empty());
+}
+
 /// The call `c` left one of our PBXs, and arrived as `d` at another one.
 fn two_pbxs() -> Script {
     let there = Call { side: Side::Terminating, pbx: "other".parse().unwrap(), ..rings("d", "X", Some("+1"), "+2") };
@@ -196,7 +235,48 @@ fn a_phone_that_nobody_can_name_may_be_the_called_one() {
 fn a_call_that_has_rung_nobody_is_answered_for_nobody() {
     for alerting in [Alerting::Nobody, Alerting::Called] {
         let mut script = Script::new([Call { alerting, ..call("c", "A", Some("+1"), "+2") }]);
-        script.answered("c", "A");
+        assert_eq!(script.answered("c", "A"), [], "nobody is told");
         assert!(answered_for(&script, "c").is_empty());
     }
+}
+
+#[test]
+fn that_somebody_unknown_has_answered_follows_once() {
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);
+    script.dialled("c", "B");
+    assert_eq!(script.ended("c", "B"), []);
+    assert_eq!(script.answered("c", "A"), [Effect::AnsweredByUnknown(id("c"))]);
+    assert_eq!(script.answered("c", "A"), []);
+    let restored = script.exchange.forget(&id("c")).unwrap();
+    assert_eq!(script.exchange.open(restored), [], "its clients were told before the restart");
+}
+
+#[test]
+fn that_somebody_unknown_has_answered_follows_from_the_report_of_another_call() {
+    let answered = [Effect::AnsweredByUnknown(id("c"))];
+    let calls = || [rings("c", "A", Some("+1"), "+2"), call("d", "P", None, "+9")];
+    // An announcement, while the phone rings.
+    let announced = || {
+        let mut script = Script::new(calls());
+        script.dialled("c", "B");
+        assert_eq!(script.answered("c", "A"), []);
+        script
+    };
+    assert_eq!(announced().ended("d", "B"), answered);
+    // The phone has made a call of its own.
+    let left = announced().exchange.open(call("e", "B", Some("+2"), "+9"));
+    assert_eq!(left.into_iter().flat_map(|(_, effects)| effects).collect::<Vec<_>>(), answered);
+    // Another call has connected the caller, and lets go.
+    let mut script = Script::new(calls());
+    assert_eq!(script.bridged("d", "A", "P"), []);
+    assert_eq!(script.unbridged("d", "A", "P"), answered);
+}
+
+#[test]
+fn a_call_that_was_answered_before_it_was_opened_is_answered_by_somebody_unknown() {
+    let mut script = Script::new([call("c", "A", Some("+1"), "+2")]);
+    script.answered("c", "Y");
+    let opened = script.exchange.open(rings("d", "Y", Some("+3"), "+4"));
+    let effects: Vec<Effect> = opened.into_iter().flat_map(|(_, effects)| effects).collect();
+    assert_eq!(effects, [Effect::AnsweredByUnknown(id("d"))]);
 }

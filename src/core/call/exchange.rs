@@ -36,6 +36,8 @@ pub enum Effect {
     Paired(Pair),
     /// Two numbers no longer hear each other.
     Parted(Pair),
+    /// Something has answered the call, and nobody knows who (see [`Call::is_answered_by_unknown`]). Its clients are told so.
+    AnsweredByUnknown(CallId),
     /// The last leg of the call ended.
     Ended(CallId),
 }
@@ -78,8 +80,8 @@ impl Exchange {
     }
 
     /// Opens a call: a new one, or one restored after a restart. Its announced leg leaves its previous call, or is
-    /// claimed from it together with its bridges (see [`Membership`]). Returns the other calls that change, with the
-    /// effects.
+    /// claimed from it together with its bridges (see [`Membership`]). Returns the other calls that change, and any call
+    /// that has effects.
     pub fn open(&mut self, mut call: Call) -> Vec<(CallId, Vec<Effect>)> {
         self.leave_if_late(&mut call);
         // The announced leg of a restored call may have left it long ago.
@@ -95,6 +97,8 @@ impl Exchange {
         let (id, leg, caller, at) = (call.id.clone(), call.leg.clone(), call.caller(), call.decided);
         let claimed = before.as_ref().is_some_and(|before| self.is_stranger(before, &leg));
         let heard = before.as_ref().map_or_else(BTreeSet::new, |before| self.heard_in(before, &leg));
+        let mut watched = self.without_unknown_answer(heard.iter().chain(&before));
+        watched.extend((!call.has_unknown_answer()).then(|| id.clone()));
         let mut changed: Vec<_> = heard.into_iter().map(|other| (other, Vec::new())).collect();
         if let Some(before) = before.as_ref().filter(|_| !claimed) {
             changed.push((before.clone(), self.move_on(before, &leg, at, call.announced)));
@@ -114,6 +118,9 @@ impl Exchange {
             let effects = self.claim(&before, &id, &leg, caller.as_ref(), at);
             changed.push((before, effects));
         }
+        changed.extend(
+            self.answered_by_unknown(watched).map(|call| (call.clone(), vec![Effect::AnsweredByUnknown(call)])),
+        );
         changed
     }
 
@@ -172,13 +179,6 @@ impl Exchange {
         self.call(self.legs.get(&(pbx.clone(), leg.clone()))?)
     }
 
-    /// A call, and the calls whose legs it hears.
-    pub(super) fn joined<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
-        let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
-        let owners = heard.filter_map(|other| self.call(&self.owner(&call.id, other)?));
-        [call].into_iter().chain(owners)
-    }
-
     /// Applies one event. A repeat (see [`Call::is_repeat`]) changes nothing.
     ///
     /// # Errors
@@ -201,7 +201,8 @@ impl Exchange {
         if self.is_out_of_date(id, event, serial, at) {
             return Ok(Vec::new());
         }
-        match event {
+        let watched = self.without_unknown_answer(&self.touched_by(id, event));
+        let mut effects = match event {
             LegEvent::Dialled { leg, party, trunk } => {
                 let effects = self.dialled(id, leg, party.as_ref(), serial, at)?;
                 self.goes_over(id, leg, trunk.as_ref());
@@ -224,7 +225,9 @@ impl Exchange {
                 self.note_end(id, leg, serial);
                 Ok(effects.into_iter().chain(self.end_if_over(id, at)).collect())
             }
-        }
+        }?;
+        effects.extend(self.answered_by_unknown(watched).map(Effect::AnsweredByUnknown));
+        Ok(effects)
     }
 
     /// Forgets a call that has ended.

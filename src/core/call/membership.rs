@@ -73,6 +73,17 @@ impl Exchange {
         heard.filter_map(|(other, _)| self.owner(id, other)).filter(|owner| owner != id).collect()
     }
 
+    /// The calls that an event of this call changes: itself, those whose legs the event names, and those that these legs hear.
+    pub fn touched_by(&self, id: &CallId, event: &LegEvent) -> BTreeSet<CallId> {
+        let mut touched = BTreeSet::from([id.clone()]);
+        for leg in event.legs() {
+            let Some(owner) = self.owner(id, leg) else { continue };
+            touched.extend(self.heard_in(&owner, leg));
+            touched.insert(owner);
+        }
+        touched
+    }
+
     /// A call introduces a stranger: the leg moves there with its bridges, and stands for a number from now on. Bridges
     /// from before the call's announcement end.
     pub(super) fn claim(

@@ -98,6 +98,13 @@ impl Exchange {
         ids.collect::<BTreeSet<_>>().into_iter().filter_map(|id| self.call(id))
     }
 
+    /// A call, and the calls whose legs it hears.
+    pub(super) fn joined<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
+        let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
+        let owners = heard.filter_map(|other| self.call(&self.owner(&call.id, other)?));
+        [call].into_iter().chain(owners)
+    }
+
     /// Whether a leg is up, in whichever call.
     pub fn is_up(&self, pbx: &PbxName, leg: &LegId) -> bool {
         self.call_of(pbx, leg).is_some_and(|call| call.has(leg))

@@ -47,7 +47,7 @@ fn follow(open: &mut Vec<PairKey>, effect: Effect) -> Result<(), TestCaseError> 
             prop_assert!(at.is_some(), "{pair:?} parted and was not paired");
             open.swap_remove(at.unwrap());
         }
-        Effect::Ended(_) => {}
+        Effect::AnsweredByUnknown(_) | Effect::Ended(_) => {}
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! All of it follows from the call and the calls around it. So the answer is the same late, again, or after a restart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::exchange::{Exchange, Pair};
 use super::{Call, LOST, Leg, Membership, Phase, Talk};
@@ -41,7 +41,7 @@ pub enum CallProgress {
     Rings,
     /// The number talks with another one.
     Talks(Pair),
-    /// Something has answered, and nobody knows who: see [`Exchange::is_answered_by_unknown`].
+    /// Something has answered, and nobody knows who: see [`Call::is_answered_by_unknown`].
     AnsweredByUnknown,
     /// The call has ended, or goes on without the number.
     Over,
@@ -82,6 +82,23 @@ impl Call {
             |leg: &Leg| leg.ended.is_some_and(|ended| !caller.bridges.is_empty() || Some(ended) <= caller.answered);
         let mut phones = self.other_legs().filter(|leg| leg.number.as_ref() == Some(&self.called));
         self.has_rung_called() && phones.all(had_stopped)
+    }
+
+    /// Whether it is answered, and nobody knows by whom: the caller's leg is connected with nothing but the PBX itself (a voice
+    /// mail, a menu, a conference room), or with a phone that nobody can name. Nobody has talked in the call before.
+    pub fn is_answered_by_unknown(&self) -> bool {
+        let Some(caller) = self.connected_caller().filter(|_| self.talks.is_empty()) else { return false };
+        if caller.bridges.is_empty() {
+            return self.other_legs().all(|leg| leg.ended.is_some());
+        }
+        // A leg that no report has introduced yet may still be named.
+        let is_unnamed = |leg: &Leg| leg.membership == Membership::Member && leg.number.is_none();
+        caller.bridges.iter().all(|(other, _)| self.legs.get(other).is_some_and(is_unnamed))
+    }
+
+    /// Whether it is answered by nobody knows whom, and has alerted clients that are told so.
+    pub(super) fn has_unknown_answer(&self) -> bool {
+        self.alerting == Alerting::Both && self.is_answered_by_unknown()
     }
 
     fn other_legs(&self) -> impl Iterator<Item = &Leg> {
@@ -149,22 +166,21 @@ impl Exchange {
         all.map(|call| &call.id).filter(|id| self.is_missed(id)).cloned().collect()
     }
 
-    /// Whether a call is answered, and nobody knows by whom: the caller's leg is connected with nothing but the PBX itself (a voice
-    /// mail, a menu, a conference room), or with a phone that nobody can name. Nobody has talked in the call before.
-    pub fn is_answered_by_unknown(&self, call: &Call) -> bool {
-        let Some(caller) = call.connected_caller().filter(|_| call.talks.is_empty()) else { return false };
-        if caller.bridges.is_empty() {
-            return call.other_legs().all(|leg| leg.ended.is_some());
-        }
-        // A leg that no report has introduced yet may still be named.
-        let is_unnamed = |leg: &Leg| leg.membership == Membership::Member && leg.number.is_none();
-        caller.bridges.iter().all(|(other, _)| call.legs.get(other).is_some_and(is_unnamed))
+    /// Those of these calls of which no client is told that somebody unknown has answered.
+    pub(super) fn without_unknown_answer<'a>(&self, calls: impl IntoIterator<Item = &'a CallId>) -> Vec<CallId> {
+        let has_none = |id: &&CallId| self.call(id).is_some_and(|call| !call.has_unknown_answer());
+        calls.into_iter().filter(has_none).cloned().collect()
+    }
+
+    /// Those of these calls that somebody unknown has answered, if their clients are told so.
+    pub(super) fn answered_by_unknown(&self, calls: Vec<CallId>) -> impl Iterator<Item = CallId> {
+        calls.into_iter().filter(|id| self.call(id).is_some_and(Call::has_unknown_answer))
     }
 
     /// The numbers whose clients are told that a call is answered, though nobody knows by whom: the calling one, and the called
     /// one if that phone may be its own, because none of its others has rung.
     pub fn answered_for(&self, call: &Call) -> Vec<Number> {
-        if call.alerting != Alerting::Both || !self.is_answered_by_unknown(call) {
+        if !call.has_unknown_answer() {
             return Vec::new();
         }
         let hears_phone = call.connected_caller().is_some_and(|caller| !caller.bridges.is_empty());
@@ -203,12 +219,15 @@ impl Exchange {
         numbers.into_iter().cloned().collect()
     }
 
-    /// The calls that may be over when something happens in this one, and the numbers for which each is: the call, and those
-    /// as which it left our other PBXs.
+    /// The calls that may be over when something happens in this one, and the numbers for which each is: the call, those whose
+    /// numbers it is paired with, and those as which it left our other PBXs.
     pub fn over_by(&self, id: &CallId) -> Vec<(CallId, Vec<Number>)> {
         let Some(call) = self.call(id) else { return Vec::new() };
-        let origins = self.origins(call).filter(|origin| origin.phase != Phase::Ended);
-        [call].into_iter().chain(origins).map(|call| (call.id.clone(), self.over_for(call))).collect()
+        let bridges = call.legs.values().flat_map(|leg| &leg.bridges).filter(|(_, bridge)| !bridge.beyond);
+        let paired = bridges.filter_map(|(other, _)| self.call(&self.owner(id, other)?));
+        let others = paired.chain(self.origins(call)).filter(|other| other.id != *id && other.phase != Phase::Ended);
+        let once = BTreeMap::from_iter(others.map(|other| (&other.id, other))).into_values();
+        [call].into_iter().chain(once).map(|call| (call.id.clone(), self.over_for(call))).collect()
     }
 
     /// The latest talk of a number in a call, but for one that was told as a talk of the call that arrived at another of our
@@ -228,16 +247,17 @@ impl Exchange {
         if call.phase == Phase::Ended {
             return true;
         }
-        let pairs: Vec<Pair> = self.pairs(call).collect();
-        let mut own = pairs.iter().filter(|pair| pair.first == *number || pair.second == *number);
+        let is_own = |pair: &Pair| pair.first == *number || pair.second == *number;
         if self.arrivals(call).any(|arrival| !arrival.talks.is_empty()) {
-            return !own.any(|pair| self.is_told(pair));
+            return !self.pairs(call).any(|pair| is_own(&pair) && self.is_told(&pair));
         }
+        // After an attended transfer, the pair is of the younger call.
+        let pairs: Vec<Pair> = call.legs.keys().flat_map(|leg| self.pairs_by(&call.id, leg)).collect();
         if pairs.is_empty() {
-            return call.called == *number && self.is_answered_by_unknown(call) && call.has_stopped_ringing();
+            return call.called == *number && call.is_answered_by_unknown() && call.has_stopped_ringing();
         }
         let has_phone = call.legs.values().any(|leg| leg.ended.is_none() && leg.number.as_ref() == Some(number));
-        !(has_phone || own.next().is_some())
+        !(has_phone || pairs.iter().any(is_own))
     }
 
     /// How the calls go on for a number that they are from or to, or that has talked in them: the oldest first, as far as its

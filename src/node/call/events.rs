@@ -61,7 +61,6 @@ impl Reports {
         reports: Vec<CallReport>,
     ) -> Result<bool, ReportError> {
         let reports = identify(&self.live, &self.store, id, agent, reports).await?;
-        let was_by_unknown = self.live.is_answered_by_unknown(id);
         let Applied { changed, write, effects, refused, was_over } = self.live.apply(id, agent, &reports)?;
         let written = match write {
             Ok(commit) => commit.wait().await,
@@ -82,7 +81,8 @@ impl Reports {
                     regrouped.insert(pair.call.clone());
                     parted.insert(pair.call.clone());
                 }
-                Effect::Ended(call) => _ = regrouped.remove(call),
+                // What follows from these tells its clients, too.
+                Effect::AnsweredByUnknown(call) | Effect::Ended(call) => _ = regrouped.remove(call),
             }
             if failed.is_none() {
                 failed = self.follow(&effect).await.err();
@@ -91,12 +91,10 @@ impl Reports {
                 left.push(effect);
             }
         }
-        let by_unknown = !was_by_unknown && self.live.is_answered_by_unknown(id);
-        regrouped.extend(by_unknown.then(|| id.clone()));
         let remaining = parted.iter().flat_map(|call| self.live.pairs_in(call));
         let remaining: Vec<Pair> = remaining.filter(|pair| !paired.contains(pair)).collect();
         if failed.is_none() {
-            failed = self.tell_progress(&regrouped, &remaining, Some(id).filter(|_| by_unknown)).await.err();
+            failed = self.tell_progress(&regrouped, &remaining).await.err();
         }
         if let Some(error) = failed {
             tracing::warn!(call = %id, %error, "what follows from a call's events failed: it is tried again");
@@ -119,6 +117,10 @@ impl Reports {
                 Ok(())
             }
             Effect::Parted(pair) => self.pairing.reconcile(pair).await,
+            Effect::AnsweredByUnknown(call) => {
+                self.tell_left_out(call).await?;
+                self.ringing.tell_answered_by_unknown(call).await
+            }
             Effect::Ended(call) => {
                 tracing::info!(%call, "ended");
                 self.outbound.end_call(call);
@@ -134,21 +136,13 @@ impl Reports {
     ///
     /// In the calls of `regrouped`, somebody else than the called number may have answered, or the call goes on without somebody.
     /// A number that has lost one party of a conference may still talk with another, which has no client: those are the
-    /// `remaining` pairs. `by_unknown` is a call that is answered now, and nobody knows by whom.
-    async fn tell_progress(
-        &self,
-        regrouped: &BTreeSet<CallId>,
-        remaining: &[Pair],
-        by_unknown: Option<&CallId>,
-    ) -> Result<(), StoreError> {
+    /// `remaining` pairs.
+    async fn tell_progress(&self, regrouped: &BTreeSet<CallId>, remaining: &[Pair]) -> Result<(), StoreError> {
         for call in regrouped {
             self.tell_left_out(call).await?;
         }
         for pair in remaining {
             self.ringing.tell_answered(pair).await?;
-        }
-        if let Some(call) = by_unknown {
-            self.ringing.tell_answered_by_unknown(call).await?;
         }
         Ok(())
     }

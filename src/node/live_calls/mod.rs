@@ -23,7 +23,7 @@ use crate::core::call::exchange::{Effect, EventRefusal, Exchange, Pair};
 use crate::core::call::guests::Guests;
 use crate::core::call::remote_side::RemoteSide;
 use crate::core::call::report_order::Serial;
-use crate::core::call::{Call, LOST, LegEvent, LegReport, Phase};
+use crate::core::call::{Call, LOST, LegReport, Phase};
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::{Reason, Route};
 use crate::store::{Commit, Store, StoreError};
@@ -110,11 +110,6 @@ impl LiveCalls {
     /// Whether a call is known and has not ended.
     pub(in crate::node) fn is_live(&self, id: &CallId) -> bool {
         self.read(|exchange| exchange.call(id).is_some_and(|call| call.phase != Phase::Ended))
-    }
-
-    /// Whether a call is answered, and nobody knows by whom.
-    pub(in crate::node) fn is_answered_by_unknown(&self, id: &CallId) -> bool {
-        self.read(|exchange| exchange.call(id).is_some_and(|call| exchange.is_answered_by_unknown(call)))
     }
 
     /// The pairs that talk in a call.
@@ -208,8 +203,7 @@ impl LiveCalls {
             for report in reports {
                 let serial = Serial { agent, seq: report.seq };
                 if exchange.call(id).is_some_and(|call| !call.is_repeat(serial, report.at)) {
-                    touched.insert(id.clone());
-                    touched.extend(touched_by(exchange, id, &report.event));
+                    touched.extend(exchange.touched_by(id, &report.event));
                 }
                 match exchange.apply(id, serial, report.at, &report.event) {
                     Ok(new) => effects.extend(new),
@@ -358,19 +352,6 @@ impl Drop for Entry {
             HELD.set(false);
         }
     }
-}
-
-/// The calls whose legs an event changes: those that it names, and those they hear.
-fn touched_by(exchange: &Exchange, id: &CallId, event: &LegEvent) -> Vec<CallId> {
-    let Some(pbx) = exchange.call(id).map(|call| &call.pbx) else { return Vec::new() };
-    let mut found = Vec::new();
-    for leg in event.legs() {
-        let Some(call) = exchange.call_of(pbx, leg) else { continue };
-        found.push(call.id.clone());
-        let heard = call.legs.get(leg).into_iter().flat_map(|leg| &leg.bridges);
-        found.extend(heard.filter_map(|(other, _)| exchange.call_of(pbx, other)).map(|call| call.id.clone()));
-    }
-    found
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
+use crate::core::call::LegEvent;
 use crate::core::call::claims::Winner;
 use crate::core::routing::route::Side;
 use crate::node::timeline::tests::call;

@@ -32,9 +32,7 @@ impl Ringing {
         }
         let Some(call) = self.live.call(id) else { return Ok(()) };
         for told in self.answered_by_unknown(&call).await? {
-            self.notify_if(id, &told, |exchange| {
-                exchange.call(id).is_some_and(|call| exchange.is_answered_by_unknown(call))
-            });
+            self.notify_if(id, &told, |exchange| exchange.call(id).is_some_and(Call::is_answered_by_unknown));
         }
         Ok(())
     }

@@ -38,15 +38,15 @@ impl FreeswitchCommands {
         FreeswitchCommands { answers, client, listener, messages: FreeswitchMessages::new(endpoint.clone()) }
     }
 
-    async fn global(&self, name: &str) -> Result<Option<String>, PbxError> {
+    /// A global variable, if it is set.
+    pub(super) async fn global(&self, name: &str) -> Result<Option<String>, PbxError> {
         let reply = self.client.api("global_getvar", &[name]).await?;
         // What isn't set prints nothing, and FreeSWITCH makes `-ERR no reply` of that
         // (`api_exec` in mod_event_socket.c).
-        match reply.text() {
-            nobody if nobody.is_empty() || nobody == "-ERR no reply" => Ok(None),
-            refused if refused.starts_with('-') => Err(PbxError::unexpected("global_getvar", &refused)),
-            value => Ok(Some(value.into_owned())),
+        if matches!(&*reply.text(), "" | "-ERR no reply") {
+            return Ok(None);
         }
+        Ok(Some(reply.accepted()?.text().into_owned()))
     }
 
     async fn set_global(&self, name: &str, value: &str) -> Result<(), PbxError> {

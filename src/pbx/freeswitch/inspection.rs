@@ -27,12 +27,6 @@ impl FreeswitchInspection {
     async fn ask(&self, name: &str, args: &[&str]) -> Result<String, PbxError> {
         Ok(self.client.api(name, args).await?.text().into_owned())
     }
-
-    async fn global(&self, name: &str) -> Result<Option<String>, PbxError> {
-        // What isn't set is answered with `-ERR no reply`.
-        let value = self.ask("global_getvar", &[name]).await?;
-        Ok(Some(value).filter(|value| !value.is_empty() && !value.starts_with("-ERR")))
-    }
 }
 
 #[async_trait]
@@ -69,16 +63,16 @@ impl Inspection for FreeswitchInspection {
 
     /// `X-PRE-PROCESS set` makes global variables.
     async fn settings(&self) -> Result<Settings, PbxError> {
-        let direct = self.global("sidecall_mode").await?.is_some_and(|mode| mode == "direct");
+        let direct = self.commands.global("sidecall_mode").await?.is_some_and(|mode| mode == "direct");
         Ok(Settings {
-            hold: self.global("sidecall_hold").await?,
-            trunk: self.global("sidecall_trunk").await?,
-            trusted: self.global("sidecall_trusted").await?,
-            main: self.global("sidecall_main").await?,
-            emergency: self.global("sidecall_emergency").await?,
-            outside: self.global("sidecall_outside").await?,
-            enrol: self.global("sidecall_enrol").await?.map(|pattern| pattern.replace('\\', "")),
-            direct: if direct { self.global("sidecall_direct").await? } else { None },
+            hold: self.commands.global("sidecall_hold").await?,
+            trunk: self.commands.global("sidecall_trunk").await?,
+            trusted: self.commands.global("sidecall_trusted").await?,
+            main: self.commands.global("sidecall_main").await?,
+            emergency: self.commands.global("sidecall_emergency").await?,
+            outside: self.commands.global("sidecall_outside").await?,
+            enrol: self.commands.global("sidecall_enrol").await?.map(|pattern| pattern.replace('\\', "")),
+            direct: if direct { self.commands.global("sidecall_direct").await? } else { None },
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+mod manager_filter;
 mod probe;
 
 use crate::agent::PbxConfig;
@@ -36,6 +37,9 @@ pub(super) async fn check(
     probe.version().await?;
     probe.configured_bind().await?;
     probe.rights().await?;
+    if pbx.kind == PbxKind::Asterisk {
+        manager_filter::check(pbx.user.as_deref(), is_here(pbx), &probe.about, probe.report)?;
+    }
     probe.tenants()?;
     let dialplan = probe.dialplan().await?;
     let settings = probe.settings(config).await?;
@@ -70,13 +74,27 @@ fn connect_todo(pbx: &PbxConfig, error: &PbxError) -> &'static str {
     }
 }
 
+fn host_and_port(pbx: &PbxConfig) -> (&str, &str) {
+    let (host, port) = pbx.address.rsplit_once(':').unwrap_or((&pbx.address, ""));
+    (host.trim_matches(['[', ']']), port)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether the PBX is on this machine.
+fn is_here(pbx: &PbxConfig) -> bool {
+    let (host, port) = host_and_port(pbx);
+    let listens = |ip: IpAddr| port.parse().is_ok_and(|port| listening_ports::on(port).contains(&ip));
+    is_loopback(host) || host.parse().is_ok_and(listens)
+}
+
 /// Checks who can reach the control port. On this machine the kernel says where it is open; an address
 /// elsewhere is reached over the network.
 fn bind(pbx: &PbxConfig, about: &str, report: &mut DoctorReport) -> anyhow::Result<()> {
-    let (host, port) = pbx.address.rsplit_once(':').unwrap_or((&pbx.address, ""));
-    let host = host.trim_matches(['[', ']']);
-    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if !loopback {
+    let (host, port) = host_and_port(pbx);
+    if !is_loopback(host) {
         return match (pbx.kind, pbx.tls) {
             (PbxKind::Asterisk, true) => report.ok(about, "the manager interface is reached over TLS"),
             (PbxKind::Asterisk, false) => report.warning(
