@@ -250,7 +250,7 @@ install_all() {
   if [ "$dry" = yes ]; then
     say ""
     say "Also: ${binary:-the program, built here with cargo,} to $prefix/bin/sidecall;"
-    say "the program that is there now, and the database, saved for --rollback;"
+    say "the program that is there now, and the database if it is a file, saved for --rollback;"
     say "a user sidecall; the service started;"
     say "$pbx told to read its dialplan and $([ "$pbx" = asterisk ] && printf 'manager users' || printf 'event socket') again. Dry run: nothing was changed."
     return 0

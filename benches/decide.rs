@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sidecall::node::{BootstrapTokens, Node, NodeConfig};
-use sidecall::store::Store;
+use sidecall::store::{Location, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -90,7 +90,7 @@ fn spread(n: usize, numbers: usize) -> usize {
 fn node(folder: &Path) -> SocketAddr {
     let mut config = NodeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
-        database: folder.join("bench.db"),
+        database: Location::File(folder.join("bench.db")),
         ..NodeConfig::default()
     };
     config.routing.trunk = Some("carrier".parse().unwrap());

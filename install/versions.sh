@@ -55,7 +55,8 @@ unit_environment() {
     value=$(assigned file "$1" "$value" "$file")
     if mentions "$1" "$file"; then named=$file; fi
   done
-  if [ -n "$named" ] && [[ -z $value || $value == *%* ]]; then
+  # Of a server's URL nothing is needed but that it is one.
+  if [ -n "$named" ] && [[ $value != *://* ]] && [[ -z $value || $value == *%* ]]; then
     die "$named names $1, and install.sh can't read its value there: '$value'. Write the path in full, on a line of its own"
   fi
   printf '%s' "$value"
@@ -89,12 +90,14 @@ assigned() {
     END { print value }' "$4"
 }
 
-# database_file: as the service finds it. A variable goes before what sidecall.toml says.
+# database_file: as the service finds it; nothing if it is on a PostgreSQL server. A variable goes before what sidecall.toml
+# says.
 database_file() {
   local name=SIDECALL_NODE__DATABASE given file
   given=$(unit_environment $name) || exit 1
   file=${given:-$(node_setting database)}
   case $file in
+    *://*) return 0 ;; # It may have a password in it, so no message names it.
     '') file=$root$data/sidecall.db ;;
     /*) file=$root$file ;;
     *) file=$etc/$file ;;
@@ -122,6 +125,7 @@ stop_service() {
     note_service
     systemctl stop sidecall
   fi
+  if [ -z "$file" ]; then return 0; fi
   open=$(find /proc/[0-9]*/fd \( -lname "$file" -o -lname "$file-wal" \) 2>/dev/null | cut -d / -f 3 | sort -u) || true
   if [ -n "$open" ]; then
     die "process ${open//$'\n'/, } has $file open: stop it (under your own supervisor, if it is sidecall), then run this again"
@@ -144,6 +148,8 @@ save_version() {
     for suffix in '' -wal; do
       if [ -f "$file$suffix" ]; then as_service cat "$file$suffix" >"$tmp/database$suffix"; fi
     done
+  elif [ -z "$file" ]; then
+    say "The database is on a PostgreSQL server: the program alone is saved. pg_dump saves the database."
   else
     say "There is no database $file: the program alone is saved."
   fi
@@ -160,7 +166,7 @@ save_before_upgrade() {
   saved=$versions/$(printf '%04d' $((10#$last + 1)))
   stop_service
   save_version "$saved"
-  say "saved for --rollback: program and database, in $saved"
+  say "saved for --rollback: $(if [ -f "$saved/database" ]; then echo program and database; else echo the program; fi), in $saved"
 }
 
 # forget_old_versions: under another name first, so that half of one is never taken for a version.
@@ -181,7 +187,7 @@ same_database() {
 # restore_database DIR FILE: the database that was saved in DIR, whole or not at all.
 restore_database() {
   local suffix
-  if [ ! -f "$1/database" ]; then return 0; fi
+  if [ ! -f "$1/database" ] || [ -z "$2" ]; then return 0; fi
   for suffix in '' -wal; do
     if [ ! -f "$1/database$suffix" ]; then continue; fi
     # shellcheck disable=SC2016 # the inner shell's
@@ -198,7 +204,7 @@ restore_database() {
 # written to it since. What is there now is kept, unless a saved version has it.
 undo_database() {
   local dir suffix kept=no
-  if [ ! -f "$1/database" ] || cmp -s "$1/sidecall" "$2" || same_database "$1" "$3"; then return 0; fi
+  if [ ! -f "$1/database" ] || [ -z "$3" ] || cmp -s "$1/sidecall" "$2" || same_database "$1" "$3"; then return 0; fi
   for dir in "$versions"/*; do
     # A restore that was interrupted has removed the log.
     if cmp -s "$dir/database" "$3" && { [ ! -e "$3-wal" ] || cmp -s "$dir/database-wal" "$3-wal"; }; then kept=yes; fi
@@ -269,7 +275,9 @@ rollback_all() {
   step "Rolling back"
   say "to: $about"
   say "$target and its unit are put back."
-  if [ -f "$dir/database" ]; then
+  if [ -z "$file" ]; then
+    say "The database is on a PostgreSQL server, and stays as it is."
+  elif [ -f "$dir/database" ]; then
     say "$file is put back as it was then. What was written since is lost to it: changes to numbers and clients,"
     say "and calls. It stays in $versions/undone, until the next rollback."
   else

@@ -16,7 +16,7 @@ use std::time::Duration;
 use daemon::{ALICE, Daemon, sqlite, wait_until};
 use frozen::Frozen;
 use sidecall::node::{BootstrapTokens, Node, NodeConfig};
-use sidecall::store::Store;
+use sidecall::store::{Location, Store};
 use tokio_util::sync::CancellationToken;
 use watchdog::Watchdog;
 
@@ -88,7 +88,7 @@ async fn a_writer_that_ends_fails_readiness_at_once_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = NodeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
-        database: folder.path().join("sidecall.db"),
+        database: Location::File(folder.path().join("sidecall.db")),
         ..NodeConfig::default()
     };
     let _ = rustls::crypto::ring::default_provider().install_default();

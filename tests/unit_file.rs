@@ -83,3 +83,10 @@ fn systemd_understands_the_unit() {
     let wrong = verify(&unit.replace("TasksMax=", "TasksMost="));
     assert!(wrong.contains("TasksMost"), "{wrong}");
 }
+
+#[test]
+fn a_database_server_on_the_same_machine_stops_after_sidecall() {
+    let unit = unit();
+    let (after, _) = &settings(&unit)["After"];
+    assert!(after.split(' ').any(|unit| unit == "postgresql.service"), "{after}");
+}

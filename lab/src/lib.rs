@@ -25,6 +25,7 @@ pub mod sip;
 pub use net::capture::{Capture, Datagram, Packet, Packets};
 pub use net::coturn::Coturn;
 pub use net::knot::Knot;
+pub use net::postgres::Postgres;
 pub use net::proxy::ChaosProxy;
 pub use pbx::carrier::Carrier;
 pub use pbx::cdr::Cdr;

@@ -5,6 +5,7 @@ mod api_client;
 mod calls;
 mod client;
 mod completions;
+mod db;
 mod device;
 mod doctor;
 mod logging;
@@ -67,6 +68,7 @@ enum Command {
     Calls(calls::CallsArgs),
     Record(record::RecordArgs),
     Doctor(doctor::DoctorArgs),
+    Db(db::DbArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -91,6 +93,7 @@ impl Cli {
                 Command::Device(args) => device::run(args, &self.config).await,
                 Command::Calls(args) => calls::run(args, &self.config).await,
                 Command::Record(args) => record::run(args, &self.config).await,
+                Command::Db(args) => db::run(args).await,
                 Command::Doctor(args) => doctor::run(args, &self.config).await,
                 Command::Completions(args) => completions::run(&args),
             }

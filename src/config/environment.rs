@@ -111,7 +111,7 @@ mod tests {
         let config = load(file, &[("SIDECALL_NODE__LISTEN", "127.0.0.1:8601"), ("sidecall_Agent__Deadline_ms", "300")]);
         let config = config.unwrap();
         assert_eq!(config.node.listen, "127.0.0.1:8601".parse().unwrap());
-        assert_eq!((config.node.database.as_path(), config.agent.deadline_ms), (Path::new("/a.db"), 300));
+        assert_eq!((config.node.database.file().unwrap(), config.agent.deadline_ms), (Path::new("/a.db"), 300));
     }
 
     #[test]
@@ -149,7 +149,9 @@ mod tests {
         assert_eq!(hosts(r#" ["a.example", "b.example"] "#).unwrap().len(), 2);
         let said = hosts("a.example").unwrap_err();
         assert_eq!(said, r#"environment: node.monitoring_hosts: invalid type: string "a.example", expected a list"#);
-        let database = |text| load("", &[("SIDECALL_NODE__DATABASE", text)]).map(|config| config.node.database);
+        let database = |text| {
+            load("", &[("SIDECALL_NODE__DATABASE", text)]).map(|config| config.node.database.file().unwrap().to_owned())
+        };
         for text in ["/a b/c.db", "\"/a b/c.db\"", "  /a b/c.db "] {
             assert_eq!(database(text).unwrap(), Path::new("/a b/c.db"), "{text}");
         }

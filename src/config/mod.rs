@@ -88,9 +88,10 @@ impl Config {
         let agents = node.agent.iter_mut().map(|agent| &mut agent.token_file);
         let pbxs = self.pbx.iter_mut().flat_map(|pbx| [&mut pbx.password_file, &mut pbx.tls_ca_file]);
         let optional = tokens.chain(sources).chain(agents).chain(pbxs).chain(peers).flatten();
-        for path in [&mut node.database].into_iter().chain(tls).chain(optional) {
+        for path in tls.chain(optional) {
             *path = base.join(&path);
         }
+        node.database = node.database.clone().below(base);
     }
 
     /// The domains of the PBXs' extensions, which softphones use in their `sip:` addresses.

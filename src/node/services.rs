@@ -140,7 +140,7 @@ impl Services {
             sip: Arc::new(SipHandout::new(live.clone(), push.clone(), links.clone())),
             posts: Arc::new(PostBudget::new(config.storage.posts())),
             ice: Arc::new(IceApi { config: config.ice.clone(), key: secret, limit: IceLimit::new() }),
-            space: Arc::new(Space::new(&config.database, &config.storage, metrics)),
+            space: Arc::new(Space::new(config.database.file(), &config.storage, metrics)),
             tasks,
             shutdown,
             store,

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-
 use super::error::legible;
+use super::sql::{self, Builder, Connection, Row};
 use super::writer::{Done, Write};
 use super::{Store, StoreError, legible_ids};
 use crate::contract::{Capability, ClientForm};
@@ -120,7 +118,7 @@ impl Store {
         if let Some(number) = number {
             return Ok(self.directory.read().clients_of(number, now).take(limit as usize).cloned().collect());
         }
-        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        let mut query = Builder::new(SELECT);
         query.push(" WHERE expires > ").push_bind(now.0).push(" ORDER BY id DESC LIMIT ").push_bind(limit);
         query.build().fetch_all(self.reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
@@ -130,21 +128,21 @@ impl Store {
 pub(super) const SELECT: &str =
     "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings";
 
-pub(super) fn read(row: &SqliteRow) -> Result<Binding, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Binding, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("binding", e);
     let address: Option<String> = row.try_get(3)?;
     let device: Option<String> = row.try_get(9)?;
     Ok(Binding {
-        id: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
-        number: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
+        id: row.try_get::<String>(0)?.parse().map_err(|e| bad(&e))?,
+        number: row.try_get::<String>(1)?.parse().map_err(|e| bad(&e))?,
         device: device.map(|id| id.parse()).transpose().map_err(|e| bad(&e))?,
-        form: super::deliveries::form(&row.try_get::<String, _>(2)?),
+        form: super::deliveries::form(&row.try_get::<String>(2)?),
         address: address.map(|text| text.parse()).transpose().map_err(|e| bad(&e))?,
         secret: row.try_get(4)?,
-        capabilities: serde_json::from_str(&row.try_get::<String, _>(5)?).map_err(|e| bad(&e))?,
-        lifetime: Duration::from_millis(u64::try_from(row.try_get::<i64, _>(6)?).unwrap_or(0)),
+        capabilities: serde_json::from_str(&row.try_get::<String>(5)?).map_err(|e| bad(&e))?,
+        lifetime: Duration::from_millis(u64::try_from(row.try_get::<i64>(6)?).unwrap_or(0)),
         expires: UnixMillis(row.try_get(7)?),
-        offer: serde_json::from_str(&row.try_get::<String, _>(8)?).map_err(|e| bad(&e))?,
+        offer: serde_json::from_str(&row.try_get::<String>(8)?).map_err(|e| bad(&e))?,
     })
 }
 
@@ -152,9 +150,9 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::unreadable("binding", e))
 }
 
-pub(super) async fn add(connection: &mut SqliteConnection, binding: &Binding) -> Result<Done, StoreError> {
+pub(super) async fn add(connection: &mut Connection, binding: &Binding) -> Result<Done, StoreError> {
     // One statement, since the number's entry, its devices and its other clients may change meanwhile.
-    let done = sqlx::query(
+    let done = sql::query(
         "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires, offer, device)
          SELECT $1, number, $3, $4, $5, $6, $7, $8, $9, $10 FROM numbers WHERE number = $2 AND NOT EXISTS (
              SELECT 1 FROM bindings b WHERE b.number = $2 AND b.expires > $8 - $7
@@ -173,18 +171,18 @@ pub(super) async fn add(connection: &mut SqliteConnection, binding: &Binding) ->
     .bind(binding.device.as_ref().map(DeviceId::to_string))
     .execute(connection)
     .await?;
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Rows(done))
 }
 
 /// Uses one statement, so that it doesn't undo a concurrent change.
 pub(super) async fn renew(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &ClientId,
     renewal: &Renewal,
     now: UnixMillis,
 ) -> Result<Done, StoreError> {
     let lifetime = renewal.lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
-    let rows = sqlx::query(
+    let rows = sql::query(
         "UPDATE bindings SET secret = COALESCE($3, secret), capabilities = COALESCE($4, capabilities),
              offer = COALESCE($5, offer), lifetime = COALESCE($6, lifetime), expires = $2 + COALESCE($6, lifetime)
          WHERE id = $1 AND expires > $2 AND ($7 IS NULL OR EXISTS (SELECT 1 FROM devices WHERE id = $7))
@@ -203,37 +201,29 @@ pub(super) async fn renew(
     Ok(Done::Renewed(binding.map(Box::new)))
 }
 
-pub(super) async fn offer_to(
-    connection: &mut SqliteConnection,
-    id: &ClientId,
-    offer: &OfferTo,
-) -> Result<Done, StoreError> {
+pub(super) async fn offer_to(connection: &mut Connection, id: &ClientId, offer: &OfferTo) -> Result<Done, StoreError> {
     let offer = json(offer)?;
-    let update = sqlx::query("UPDATE bindings SET offer = $2 WHERE id = $1");
+    let update = sql::query("UPDATE bindings SET offer = $2 WHERE id = $1");
     let done = update.bind(id.to_string()).bind(offer).execute(connection).await?;
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Rows(done))
 }
 
-pub(super) async fn delete(connection: &mut SqliteConnection, id: &ClientId) -> Result<Done, StoreError> {
-    let done = sqlx::query("DELETE FROM bindings WHERE id = $1").bind(id.to_string()).execute(connection).await?;
-    Ok(Done::Rows(done.rows_affected()))
+pub(super) async fn delete(connection: &mut Connection, id: &ClientId) -> Result<Done, StoreError> {
+    let done = sql::query("DELETE FROM bindings WHERE id = $1").bind(id.to_string()).execute(connection).await?;
+    Ok(Done::Rows(done))
 }
 
-pub(super) async fn extend(
-    connection: &mut SqliteConnection,
-    ids: &[ClientId],
-    now: UnixMillis,
-) -> Result<Done, StoreError> {
+pub(super) async fn extend(connection: &mut Connection, ids: &[ClientId], now: UnixMillis) -> Result<Done, StoreError> {
     for chunk in ids.chunks(500) {
-        let mut query = QueryBuilder::<Sqlite>::new("UPDATE bindings SET expires = lifetime + ");
+        let mut query = Builder::new("UPDATE bindings SET expires = lifetime + ");
         query.push_bind(now.0).push(" WHERE id");
-        super::push_in(&mut query, chunk.iter().map(ClientId::to_string));
+        query.push_in(chunk.iter().map(ClientId::to_string));
         query.build().execute(&mut *connection).await?;
     }
     Ok(Done::Rows(ids.len() as u64))
 }
 
-pub(super) async fn expire(connection: &mut SqliteConnection, now: UnixMillis) -> Result<Done, StoreError> {
-    let expired = sqlx::query_scalar("DELETE FROM bindings WHERE expires <= $1 RETURNING id");
+pub(super) async fn expire(connection: &mut Connection, now: UnixMillis) -> Result<Done, StoreError> {
+    let expired = sql::scalar("DELETE FROM bindings WHERE expires <= $1 RETURNING id");
     Ok(Done::Expired(legible_ids(expired.bind(now.0).fetch_all(connection).await?)))
 }

@@ -1,10 +1,8 @@
 //! Live and ended calls.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-
 use super::error::legible;
 use super::record::{self, CallRecord};
+use super::sql::{self, Builder, Connection, Query, Row, Target};
 use super::writer::{Commit, Write};
 use super::{Store, StoreError};
 use crate::core::base::name::{CallId, PbxName};
@@ -30,28 +28,40 @@ impl Store {
 
     /// One call.
     pub async fn call(&self, id: &CallId) -> Result<Option<Call>, StoreError> {
-        let query = sqlx::query_scalar::<_, String>("SELECT body FROM calls WHERE id = $1");
+        let query = sql::scalar::<String>("SELECT body FROM calls WHERE id = $1");
         let found = query.bind(id.to_string()).fetch_optional(self.reader()).await?;
         found.map(|body| read(&body)).transpose()
     }
 
     /// The calls that match a filter, newest first.
     pub async fn calls(&self, filter: &CallFilter) -> Result<Vec<Call>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT body FROM calls WHERE ");
-        query.push(match filter.live {
-            Some(true) => "ended IS NULL",
-            Some(false) => "ended IS NOT NULL",
-            None => "1 = 1",
-        });
-        if let Some(pbx) = &filter.pbx {
-            query.push(" AND pbx = ").push_bind(pbx.to_string());
-        }
-        // Ids of calls grow with time.
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(filter.limit);
-        let rows = query.build().fetch_all(self.reader()).await?;
-        let call = |row: &SqliteRow| read(&row.try_get::<String, _>(0)?);
-        rows.iter().filter_map(|row| legible(call(row))).collect()
+        read_all(filtered(filter), self.reader().into()).await
     }
+
+    /// The same at startup: there may be very many.
+    pub async fn calls_of_before(&self, filter: &CallFilter) -> Result<Vec<Call>, StoreError> {
+        read_all(filtered(filter), self.patient_reader()).await
+    }
+}
+
+fn filtered(filter: &CallFilter) -> Query {
+    let mut query = Builder::new("SELECT body FROM calls WHERE ");
+    query.push(match filter.live {
+        Some(true) => "ended IS NULL",
+        Some(false) => "ended IS NOT NULL",
+        None => "1 = 1",
+    });
+    if let Some(pbx) = &filter.pbx {
+        query.push(" AND pbx = ").push_bind(pbx.to_string());
+    }
+    // Ids of calls grow with time.
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(filter.limit);
+    query.build()
+}
+
+async fn read_all(query: Query, on: Target<'_>) -> Result<Vec<Call>, StoreError> {
+    let call = |row: &Row| read(&row.try_get::<String>(0)?);
+    query.fetch_all(on).await?.iter().filter_map(|row| legible(call(row))).collect()
 }
 
 fn read(body: &str) -> Result<Call, StoreError> {
@@ -62,13 +72,12 @@ fn read(body: &str) -> Result<Call, StoreError> {
 const ROWS: usize = 64;
 
 /// Adds or replaces calls, each once. PBX, numbers and time of a call never change.
-pub(super) async fn save(connection: &mut SqliteConnection, calls: &[&CallRecord]) -> Result<(), StoreError> {
+pub(super) async fn save(connection: &mut Connection, calls: &[&CallRecord]) -> Result<(), StoreError> {
     for calls in calls.chunks(ROWS) {
         let bodies = calls.iter().map(|call| record::write(*call)).collect::<Result<Vec<_>, _>>()?;
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO calls (id, pbx, calling, called, route, reason, decided, ended, body) ",
-        );
-        query.push_values(calls.iter().zip(bodies), |mut row, (call, body)| {
+        let mut query =
+            Builder::new("INSERT INTO calls (id, pbx, calling, called, route, reason, decided, ended, body) ");
+        query.push_values(calls.iter().zip(bodies), |row, (call, body)| {
             row.push_bind(call.id.to_string())
                 .push_bind(call.pbx.to_string())
                 .push_bind(call.calling.as_ref().map(|n| n.to_string()))

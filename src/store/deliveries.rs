@@ -1,10 +1,8 @@
 //! Deliveries: messages to clients and their state.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
-
 use super::error::legible;
 use super::record::{self, MessageRecord};
+use super::sql::{self, Builder, Row};
 use super::{Store, StoreError};
 use crate::contract::{ClientForm, DeliveryView, Message, MessageBody, PeerClient};
 use crate::core::base::name::{CallId, ClientId};
@@ -75,17 +73,17 @@ pub struct Parted {
 impl Store {
     /// All pending deliveries, in order.
     pub async fn pending(&self) -> Result<Vec<Delivery>, StoreError> {
-        let query = sqlx::query(
+        let query = sql::query(
             "SELECT number, other, client, form, body, attempts, created FROM deliveries
              WHERE state = 'pending' ORDER BY id",
         );
-        query.fetch_all(self.reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
+        query.fetch_all(self.patient_reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// The deliveries that a client still needs: all pending ones and, with `after`, those sent after that id for
     /// live calls.
     pub async fn pending_of(&self, client: &ClientId, after: Option<&str>) -> Result<Vec<Delivery>, StoreError> {
-        let query = sqlx::query(
+        let query = sql::query(
             "SELECT number, other, client, form, body, attempts, created FROM deliveries
              WHERE client = $1 AND (state = 'pending' OR (state = 'delivered' AND id > $2
                  AND EXISTS (SELECT 1 FROM calls WHERE calls.id = deliveries.call AND calls.ended IS NULL)))
@@ -99,8 +97,7 @@ impl Store {
 
     /// The number of a call's pending deliveries.
     pub async fn waiting(&self, call: &CallId) -> Result<u64, StoreError> {
-        let query =
-            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM deliveries WHERE call = $1 AND state = 'pending'");
+        let query = sql::scalar::<i64>("SELECT COUNT(*) FROM deliveries WHERE call = $1 AND state = 'pending'");
         let count = query.bind(call.to_string()).fetch_one(self.reader()).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
@@ -113,7 +110,7 @@ impl Store {
         number: &Number,
         other: &Number,
     ) -> Result<Option<PeerClient>, StoreError> {
-        let query = sqlx::query(
+        let query = sql::query(
             "SELECT number, other, client, form, body, attempts, created FROM deliveries
              WHERE kind = 'peer' AND call = $1 AND number = $2 AND other = $3 AND other <> number
                  AND (state IN ('pending', 'delivered') OR attempts > 0)
@@ -130,41 +127,41 @@ impl Store {
 
     /// Size of the stored message contents of each call, in bytes.
     pub async fn kept_posts(&self) -> Result<Vec<(CallId, u64)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT call, SUM(OCTET_LENGTH(body)) FROM deliveries WHERE kind = 'message' AND body <> '' GROUP BY call",
         );
-        let read = |row: &SqliteRow| {
-            let call = row.try_get::<String, _>(0)?.parse().map_err(|e| StoreError::unreadable("delivery", e))?;
-            Ok((call, u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0)))
+        let read = |row: &Row| {
+            let call = row.try_get::<String>(0)?.parse().map_err(|e| StoreError::unreadable("delivery", e))?;
+            Ok((call, u64::try_from(row.try_get::<i64>(1)?).unwrap_or(0)))
         };
-        rows.fetch_all(self.reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
+        rows.fetch_all(self.patient_reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// If more than `max` deliveries are stored: the time before which the oldest tenth of the calls ended.
     pub async fn crowded(&self, max: u64) -> Result<Option<UnixMillis>, StoreError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM deliveries").fetch_one(self.reader()).await?;
+        let count: i64 = sql::scalar("SELECT COUNT(*) FROM deliveries").fetch_one(self.patient_reader()).await?;
         if u64::try_from(count).unwrap_or(0) <= max {
             return Ok(None);
         }
-        let line: Option<i64> = sqlx::query_scalar(
+        let line: Option<i64> = sql::scalar(
             "SELECT ended + 1 FROM calls WHERE ended IS NOT NULL ORDER BY ended
              LIMIT 1 OFFSET (SELECT COUNT(*) / 10 FROM calls WHERE ended IS NOT NULL)",
         )
-        .fetch_optional(self.reader())
+        .fetch_optional(self.patient_reader())
         .await?;
         Ok(line.map(UnixMillis))
     }
 
     /// Pairs whose clients know of each other and weren't told of its end.
     pub async fn open_pairs(&self) -> Result<Vec<(CallId, [Number; 2])>, StoreError> {
-        let rows = sqlx::query("SELECT DISTINCT call, number, other FROM deliveries WHERE is_open = 1");
+        let rows = sql::query("SELECT DISTINCT call, number, other FROM deliveries WHERE is_open = 1");
         let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("delivery", e);
-        let read = |row: &SqliteRow| {
-            let [call, number, other] = [row.try_get::<String, _>(0)?, row.try_get(1)?, row.try_get(2)?];
+        let read = |row: &Row| {
+            let [call, number, other] = [row.try_get::<String>(0)?, row.try_get(1)?, row.try_get(2)?];
             let numbers = [number.parse().map_err(|e| bad(&e))?, other.parse().map_err(|e| bad(&e))?];
             Ok((call.parse().map_err(|e| bad(&e))?, numbers))
         };
-        rows.fetch_all(self.reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
+        rows.fetch_all(self.patient_reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// The deliveries of calls, for administrators.
@@ -172,41 +169,41 @@ impl Store {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query = QueryBuilder::<Sqlite>::new(
+        let mut query = Builder::new(
             "SELECT call, id, number, client, form, kind, state, attempts, created, delivered, error FROM deliveries
              WHERE call",
         );
-        super::push_in(&mut query, calls.iter().map(CallId::to_string));
+        query.push_in(calls.iter().map(CallId::to_string));
         query.push(" ORDER BY id LIMIT 10000");
         query.build().fetch_all(self.reader()).await?.iter().filter_map(|row| legible(view(row))).collect()
     }
 }
 
-fn view(row: &SqliteRow) -> Result<(CallId, DeliveryView), StoreError> {
+fn view(row: &Row) -> Result<(CallId, DeliveryView), StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("delivery", e);
     let view = DeliveryView {
         id: row.try_get(1)?,
-        number: row.try_get::<String, _>(2)?.parse().map_err(|e| bad(&e))?,
-        client: row.try_get::<String, _>(3)?.parse().map_err(|e| bad(&e))?,
+        number: row.try_get::<String>(2)?.parse().map_err(|e| bad(&e))?,
+        client: row.try_get::<String>(3)?.parse().map_err(|e| bad(&e))?,
         form: row.try_get(4)?,
         message: row.try_get(5)?,
         state: row.try_get(6)?,
         attempts: row.try_get(7)?,
         created: UnixMillis(row.try_get(8)?),
-        delivered: row.try_get::<Option<i64>, _>(9)?.map(UnixMillis),
+        delivered: row.try_get::<Option<i64>>(9)?.map(UnixMillis),
         error: row.try_get(10)?,
     };
-    Ok((row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?, view))
+    Ok((row.try_get::<String>(0)?.parse().map_err(|e| bad(&e))?, view))
 }
 
-pub(super) fn read(row: &SqliteRow) -> Result<Delivery, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Delivery, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("delivery", e);
     Ok(Delivery {
-        number: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
-        other: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
-        client: row.try_get::<String, _>(2)?.parse().map_err(|e| bad(&e))?,
-        form: form(&row.try_get::<String, _>(3)?),
-        message: record::read::<MessageRecord>(row.try_get::<String, _>(4)?)?.into(),
+        number: row.try_get::<String>(0)?.parse().map_err(|e| bad(&e))?,
+        other: row.try_get::<String>(1)?.parse().map_err(|e| bad(&e))?,
+        client: row.try_get::<String>(2)?.parse().map_err(|e| bad(&e))?,
+        form: form(&row.try_get::<String>(3)?),
+        message: record::read::<MessageRecord>(row.try_get::<String>(4)?)?.into(),
         attempts: row.try_get(5)?,
         created: UnixMillis(row.try_get(6)?),
     })

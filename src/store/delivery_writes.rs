@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-
 use super::deliveries::{Delivery, DeliveryState, Parted, read};
 use super::error::legible;
 use super::record::{self, MessageRecord};
+use super::sql::{self, Builder, Connection, Row};
 use super::writer::{Commit, Done, MergedWrites, Write};
 use super::{Store, StoreError};
 use crate::contract::{Message, MessageBody};
@@ -65,15 +63,15 @@ impl Store {
 /// Maximum number of deliveries, or of their calls, in one statement.
 const ROWS: usize = 64;
 
-pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> Result<Done, StoreError> {
+pub(super) async fn add(connection: &mut Connection, all: &[Delivery]) -> Result<Done, StoreError> {
     let mut ids = Vec::with_capacity(all.len());
     for deliveries in all.chunks(ROWS) {
         let bodies = deliveries.iter().map(|delivery| record::write(&MessageRecord::from(delivery.message.clone())));
         let bodies = bodies.collect::<Result<Vec<_>, _>>()?;
-        let mut query = QueryBuilder::<Sqlite>::new(
+        let mut query = Builder::new(
             "INSERT INTO deliveries (id, call, number, other, client, form, kind, body, is_open, state, attempts, created) ",
         );
-        query.push_values(deliveries.iter().zip(bodies), |mut row, (delivery, body)| {
+        query.push_values(deliveries.iter().zip(bodies), |row, (delivery, body)| {
             let message = &delivery.message;
             row.push_bind(message.id.clone())
                 .push_bind(message.call.to_string())
@@ -96,20 +94,20 @@ pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> 
 }
 
 /// All deliveries are about one call.
-pub(super) async fn add_missed(connection: &mut SqliteConnection, all: &[Delivery]) -> Result<Done, StoreError> {
+pub(super) async fn add_missed(connection: &mut Connection, all: &[Delivery]) -> Result<Done, StoreError> {
     let Some(first) = all.first() else { return Ok(Done::Ids(Vec::new())) };
-    let told = sqlx::query_scalar::<_, String>("SELECT client FROM deliveries WHERE call = $1 AND kind = 'missed'");
+    let told = sql::scalar::<String>("SELECT client FROM deliveries WHERE call = $1 AND kind = 'missed'");
     let told = told.bind(first.message.call.to_string()).fetch_all(&mut *connection).await?;
     let is_new = |delivery: &&Delivery| !told.iter().any(|client| client == delivery.client.as_str());
     let new: Vec<Delivery> = all.iter().filter(is_new).cloned().collect();
     add(connection, &new).await
 }
 
-pub(super) async fn expire_missed(connection: &mut SqliteConnection, before: UnixMillis) -> Result<Done, StoreError> {
-    let dropped = sqlx::query(
+pub(super) async fn expire_missed(connection: &mut Connection, before: UnixMillis) -> Result<Done, StoreError> {
+    let dropped = sql::query(
         "UPDATE deliveries SET state = 'dropped' WHERE state = 'pending' AND kind = 'missed' AND created < $1",
     );
-    Ok(Done::Rows(dropped.bind(before.0).execute(connection).await?.rows_affected()))
+    Ok(Done::Rows(dropped.bind(before.0).execute(connection).await?))
 }
 
 /// Whether a peer message belongs to a pair. One that the peer itself sent doesn't.
@@ -133,16 +131,16 @@ pub(super) struct StateChange<'a> {
 
 /// Changes the states of deliveries.
 pub(super) async fn change_states(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     changes: &BTreeMap<&str, StateChange<'_>>,
 ) -> Result<(), StoreError> {
     let changes: Vec<(&str, &StateChange<'_>)> = changes.iter().map(|(id, change)| (*id, change)).collect();
     for changes in changes.chunks(ROWS) {
-        let mut query = QueryBuilder::<Sqlite>::new(
+        let mut query = Builder::new(
             "UPDATE deliveries SET state = v.column2, attempts = deliveries.attempts + v.column3,
                  delivered = COALESCE(v.column4, deliveries.delivered), error = v.column5 FROM (",
         );
-        query.push_values(changes, |mut row, (id, change)| {
+        query.push_values(changes, |row, (id, change)| {
             row.push_bind((*id).to_owned())
                 .push_bind(change.state.as_str())
                 .push_bind(change.attempts)
@@ -160,28 +158,25 @@ pub(super) async fn change_states(
 }
 
 /// The messages to a pair that its clients know of: what [`read`] reads, the state, and the id.
-async fn open(
-    connection: &mut SqliteConnection,
-    call: &CallId,
-    [a, b]: &[Number; 2],
-) -> Result<Vec<SqliteRow>, StoreError> {
-    let open = sqlx::query(
+async fn open(connection: &mut Connection, call: &CallId, [a, b]: &[Number; 2]) -> Result<Vec<Row>, StoreError> {
+    let open = sql::query(
         "SELECT number, other, client, form, body, attempts, created, state, id FROM deliveries
-         WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
+         WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))
+         ORDER BY id",
     );
     let open = open.bind(call.to_string()).bind(a.to_string()).bind(b.to_string());
     Ok(open.fetch_all(connection).await?)
 }
 
 pub(super) async fn part(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     merged: &mut MergedWrites<'_>,
     call: &CallId,
     numbers: &[Number; 2],
     at: UnixMillis,
 ) -> Result<Done, StoreError> {
     let mut rows = open(connection, call, numbers).await?;
-    let ids = rows.iter().map(|row| row.try_get::<String, _>(8)).collect::<Result<Vec<_>, _>>()?;
+    let ids = rows.iter().map(|row| row.try_get::<String>(8)).collect::<Result<Vec<_>, _>>()?;
     if merged.write_states_of(connection, &texts(&ids)).await? {
         rows = open(connection, call, numbers).await?;
     }
@@ -207,7 +202,7 @@ pub(super) async fn part(
     }
     if !rows.is_empty() {
         let [a, b] = numbers;
-        let closed = sqlx::query(
+        let closed = sql::query(
             "UPDATE deliveries SET is_open = 0, state = CASE state WHEN 'pending' THEN 'dropped' ELSE state END
              WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
         );
@@ -218,7 +213,7 @@ pub(super) async fn part(
 }
 
 pub(super) async fn drop_pending(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     merged: &mut MergedWrites<'_>,
     calls: &[CallId],
     all: bool,
@@ -226,18 +221,17 @@ pub(super) async fn drop_pending(
     let mut rows = 0;
     for calls in calls.chunks(ROWS) {
         // Usually there is nothing to drop.
-        let mut pending = of_calls("SELECT id FROM deliveries", calls, all);
-        let pending: Vec<String> = pending.build_query_scalar().fetch_all(&mut *connection).await?;
+        let pending = of_calls("SELECT id FROM deliveries", calls, all);
+        let pending: Vec<String> = pending.build_scalar().fetch_all(&mut *connection).await?;
         merged.write_states_of(connection, &texts(&pending)).await?;
         if !pending.is_empty() {
-            let mut dropped = of_calls("UPDATE deliveries SET state = 'dropped'", calls, all);
-            rows += dropped.build().execute(&mut *connection).await?.rows_affected();
+            let dropped = of_calls("UPDATE deliveries SET state = 'dropped'", calls, all);
+            rows += dropped.build().execute(&mut *connection).await?;
         }
         if all {
-            let mut said = QueryBuilder::<Sqlite>::new(
-                "UPDATE deliveries SET body = '' WHERE kind = 'message' AND body <> '' AND call",
-            );
-            super::push_in(&mut said, calls.iter().map(CallId::to_string));
+            let mut said =
+                Builder::new("UPDATE deliveries SET body = '' WHERE kind = 'message' AND body <> '' AND call");
+            said.push_in(calls.iter().map(CallId::to_string));
             said.build().execute(&mut *connection).await?;
         }
     }
@@ -245,10 +239,10 @@ pub(super) async fn drop_pending(
 }
 
 /// A statement about the messages of calls that [`drop_pending`] drops.
-fn of_calls(statement: &str, calls: &[CallId], all: bool) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(statement);
+fn of_calls(statement: &str, calls: &[CallId], all: bool) -> Builder {
+    let mut query = Builder::new(statement);
     query.push(" WHERE state = 'pending' AND call");
-    super::push_in(&mut query, calls.iter().map(CallId::to_string));
+    query.push_in(calls.iter().map(CallId::to_string));
     query.push(if all { " AND NOT (kind = 'missed' AND form = 'hosted')" } else { " AND kind = 'peer'" });
     query
 }
@@ -261,6 +255,13 @@ fn texts(ids: &[String]) -> Vec<&str> {
 mod tests {
     use super::*;
     use crate::contract::{ClientForm, PeerClient, PeerIdentity, Role};
+    use crate::store::test_database::{TestDatabase, on_both_databases};
+
+    on_both_databases! {
+        a_client_is_told_once_that_it_missed_a_call,
+        a_number_was_told_of_another_by_the_latest_peer_message_about_it,
+        a_missed_call_waits_for_a_hosted_client_alone_and_not_for_ever,
+    }
 
     fn missed(id: &str, client: &str, form: ClientForm, created: i64) -> Delivery {
         let body = MessageBody::Missed { role: Role::Second, peer: PeerIdentity::default(), at: UnixMillis(1) };
@@ -279,10 +280,8 @@ mod tests {
         store.pending().await.unwrap().into_iter().map(|delivery| delivery.message.id).collect()
     }
 
-    #[tokio::test]
-    async fn a_client_is_told_once_that_it_missed_a_call() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+    async fn a_client_is_told_once_that_it_missed_a_call(database: &TestDatabase) {
+        let store = database.open().await;
         let first = missed("1", "a", ClientForm::Hosted, 5);
         assert_eq!(store.add_missed(vec![first.clone()]).await.unwrap(), ["1"]);
         store.delivered("1", None, UnixMillis(6)).unwrap().wait().await.unwrap();
@@ -295,10 +294,8 @@ mod tests {
     }
 
     /// What is passed on of a client's own is about no other number.
-    #[tokio::test]
-    async fn a_number_was_told_of_another_by_the_latest_peer_message_about_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+    async fn a_number_was_told_of_another_by_the_latest_peer_message_about_it(database: &TestDatabase) {
+        let store = database.open().await;
         let peer = |id: &str, token: &str| {
             let address = format!("https://node.example/a/{token}").parse().unwrap();
             let peer = PeerClient { number: None, name: None, address, capabilities: Vec::new() };
@@ -332,10 +329,8 @@ mod tests {
         assert_eq!((told(&other, &number).await, told(&number, &number).await), (None, None));
     }
 
-    #[tokio::test]
-    async fn a_missed_call_waits_for_a_hosted_client_alone_and_not_for_ever() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+    async fn a_missed_call_waits_for_a_hosted_client_alone_and_not_for_ever(database: &TestDatabase) {
+        let store = database.open().await;
         let forms = [ClientForm::Hosted, ClientForm::Sip, ClientForm::Webhook];
         let all = forms.map(|form| missed(form.as_str(), form.as_str(), form, 5));
         assert_eq!(all.each_ref().map(Delivery::outlives_call), [true, false, false]);

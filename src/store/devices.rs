@@ -1,10 +1,8 @@
 //! Devices, and the codes that enrol them.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-
 use super::directory::DeviceState;
 use super::error::legible;
+use super::sql::{self, Builder, Connection, Row};
 use super::writer::{Done, Removed, Write};
 use super::{Store, StoreError, legible_ids};
 use crate::contract::{DEVICES_MAX, ENROLMENTS_MAX};
@@ -87,7 +85,7 @@ impl Store {
 
     /// Whether there is a valid code with this hash.
     pub async fn has_enrolment(&self, code: &[u8; 32], now: UnixMillis) -> Result<bool, StoreError> {
-        let query = sqlx::query(VALID);
+        let query = sql::query(VALID);
         Ok(query.bind(code.to_vec()).bind(now.0).fetch_optional(self.reader()).await?.is_some())
     }
 
@@ -124,7 +122,7 @@ impl Store {
         if let Some(number) = number {
             return Ok(self.directory.read().devices_of(number, now).take(limit as usize).collect());
         }
-        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        let mut query = Builder::new(SELECT);
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(self.reader()).await?;
         let directory = self.directory.read();
@@ -152,30 +150,30 @@ impl Store {
 /// Selects what [`read`] reads.
 pub(super) const SELECT: &str = "SELECT id, number, name, token, enrolled FROM devices";
 
-pub(super) fn read(row: &SqliteRow) -> Result<DeviceState, StoreError> {
+pub(super) fn read(row: &Row) -> Result<DeviceState, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("device", e);
-    let token = <[u8; 32]>::try_from(row.try_get::<Vec<u8>, _>(3)?);
+    let token = <[u8; 32]>::try_from(row.try_get::<Vec<u8>>(3)?);
     Ok(DeviceState {
-        id: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
-        number: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
-        name: row.try_get::<String, _>(2)?.parse().map_err(|e| bad(&e))?,
+        id: row.try_get::<String>(0)?.parse().map_err(|e| bad(&e))?,
+        number: row.try_get::<String>(1)?.parse().map_err(|e| bad(&e))?,
+        name: row.try_get::<String>(2)?.parse().map_err(|e| bad(&e))?,
         enrolled: UnixMillis(row.try_get(4)?),
         token: token.map_err(|_| bad(&"its token's hash is not 32 bytes long"))?,
     })
 }
 
 pub(super) async fn add_enrolment(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     enrolment: &Enrolment,
     now: UnixMillis,
 ) -> Result<Done, StoreError> {
     let device = if let EnrolmentAuthor::Device(device) = &enrolment.by { Some(device) } else { None };
-    let done = sqlx::query(
+    let done = sql::query(
         "INSERT INTO enrolments (code, number, device, credential, expires)
          SELECT $1, number, $3, CASE WHEN $8 THEN credential END, $4 FROM numbers WHERE number = $2
              AND ($3 IS NULL OR EXISTS (SELECT 1 FROM devices WHERE id = $3))
              AND (NOT $8 OR credential IS NOT NULL)
-             AND (SELECT COUNT(*) FROM enrolments e WHERE e.number = $2 AND e.expires > $5 AND e.device IS $3
+             AND (SELECT COUNT(*) FROM enrolments e WHERE e.number = $2 AND e.expires > $5 AND e.device IS NOT DISTINCT FROM $3
                       AND (e.credential IS NOT NULL) = $8) < $6
              AND (SELECT COUNT(*) FROM devices d WHERE d.number = $2) < $7",
     )
@@ -189,21 +187,21 @@ pub(super) async fn add_enrolment(
     .bind(enrolment.by == EnrolmentAuthor::Credential)
     .execute(connection)
     .await?;
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Rows(done))
 }
 
 /// All or nothing, since a write that fails is rolled back as a whole.
 pub(super) async fn enrol(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     code: &[u8; 32],
     device: &DeviceRow,
     now: UnixMillis,
 ) -> Result<Done, StoreError> {
-    let found = sqlx::query_scalar::<_, String>(VALID);
+    let found = sql::scalar::<String>(VALID);
     let Some(number) = found.bind(code.to_vec()).bind(now.0).fetch_optional(&mut *connection).await? else {
         return Ok(Done::Enrol(Box::new(EnrolOutcome::NoCode)));
     };
-    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM devices WHERE number = $1");
+    let count = sql::scalar::<i64>("SELECT COUNT(*) FROM devices WHERE number = $1");
     if count.bind(number.clone()).fetch_one(&mut *connection).await? >= i64::from(DEVICES_MAX) {
         return Ok(Done::Enrol(Box::new(EnrolOutcome::Full)));
     }
@@ -214,8 +212,8 @@ pub(super) async fn enrol(
         enrolled: now,
         client: None,
     };
-    sqlx::query("DELETE FROM enrolments WHERE code = $1").bind(code.to_vec()).execute(&mut *connection).await?;
-    sqlx::query("INSERT INTO devices (id, number, name, token, enrolled) VALUES ($1, $2, $3, $4, $5)")
+    sql::query("DELETE FROM enrolments WHERE code = $1").bind(code.to_vec()).execute(&mut *connection).await?;
+    sql::query("INSERT INTO devices (id, number, name, token, enrolled) VALUES ($1, $2, $3, $4, $5)")
         .bind(device.id.to_string())
         .bind(number)
         .bind(device.name.to_string())
@@ -227,12 +225,12 @@ pub(super) async fn enrol(
 }
 
 pub(super) async fn add(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     number: &Number,
     device: &DeviceRow,
     now: UnixMillis,
 ) -> Result<Done, StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "INSERT INTO devices (id, number, name, token, enrolled) SELECT $1, $2, $3, $4, $5
          WHERE EXISTS (SELECT 1 FROM numbers n WHERE n.number = $2)
              AND (SELECT COUNT(*) FROM devices d WHERE d.number = $2) < $6",
@@ -245,45 +243,38 @@ pub(super) async fn add(
     .bind(DEVICES_MAX)
     .execute(connection)
     .await?;
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Rows(done))
 }
 
-pub(super) async fn expire_enrolments(connection: &mut SqliteConnection, now: UnixMillis) -> Result<Done, StoreError> {
-    let done = sqlx::query("DELETE FROM enrolments WHERE expires <= $1").bind(now.0).execute(connection).await?;
-    Ok(Done::Rows(done.rows_affected()))
+pub(super) async fn expire_enrolments(connection: &mut Connection, now: UnixMillis) -> Result<Done, StoreError> {
+    let done = sql::query("DELETE FROM enrolments WHERE expires <= $1").bind(now.0).execute(connection).await?;
+    Ok(Done::Rows(done))
 }
 
-pub(super) async fn rename(
-    connection: &mut SqliteConnection,
-    id: &DeviceId,
-    name: &DeviceName,
-) -> Result<Done, StoreError> {
-    let update = sqlx::query("UPDATE devices SET name = $2 WHERE id = $1");
+pub(super) async fn rename(connection: &mut Connection, id: &DeviceId, name: &DeviceName) -> Result<Done, StoreError> {
+    let update = sql::query("UPDATE devices SET name = $2 WHERE id = $1");
     let done = update.bind(id.to_string()).bind(name.to_string()).execute(connection).await?;
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Rows(done))
 }
 
-pub(super) async fn delete(connection: &mut SqliteConnection, id: &DeviceId) -> Result<Done, StoreError> {
+pub(super) async fn delete(connection: &mut Connection, id: &DeviceId) -> Result<Done, StoreError> {
     let text = id.to_string();
-    let device = sqlx::query("DELETE FROM devices WHERE id = $1").bind(text.clone()).execute(&mut *connection).await?;
-    let existed = device.rows_affected() > 0;
+    let device = sql::query("DELETE FROM devices WHERE id = $1").bind(text.clone()).execute(&mut *connection).await?;
+    let existed = device > 0;
     if !existed {
         return Ok(Done::Removed(Removed { existed, clients: Vec::new(), devices: Vec::new() }));
     }
-    sqlx::query("DELETE FROM enrolments WHERE device = $1").bind(text.clone()).execute(&mut *connection).await?;
-    let clients = sqlx::query_scalar("DELETE FROM bindings WHERE device = $1 RETURNING id");
+    sql::query("DELETE FROM enrolments WHERE device = $1").bind(text.clone()).execute(&mut *connection).await?;
+    let clients = sql::scalar("DELETE FROM bindings WHERE device = $1 RETURNING id");
     let clients = legible_ids(clients.bind(text).fetch_all(connection).await?);
     Ok(Done::Removed(Removed { existed, clients, devices: vec![id.clone()] }))
 }
 
 /// Removes the devices and codes of a number. Returns the devices.
-pub(super) async fn delete_all_of(
-    connection: &mut SqliteConnection,
-    number: &str,
-) -> Result<Vec<DeviceId>, StoreError> {
-    let codes = sqlx::query("DELETE FROM enrolments WHERE number = $1");
+pub(super) async fn delete_all_of(connection: &mut Connection, number: &str) -> Result<Vec<DeviceId>, StoreError> {
+    let codes = sql::query("DELETE FROM enrolments WHERE number = $1");
     codes.bind(number.to_owned()).execute(&mut *connection).await?;
-    let devices = sqlx::query_scalar("DELETE FROM devices WHERE number = $1 RETURNING id");
+    let devices = sql::scalar("DELETE FROM devices WHERE number = $1 RETURNING id");
     Ok(legible_ids(devices.bind(number.to_owned()).fetch_all(connection).await?))
 }
 

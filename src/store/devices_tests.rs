@@ -3,7 +3,21 @@
 use super::*;
 use crate::contract::{ClientForm, NumberEntry};
 use crate::core::base::time::ClockReading;
+use crate::store::test_database::{TestDatabase, on_both_databases};
 use crate::store::{Binding, NumberRow, Renewal, credential_hash};
+
+on_both_databases! {
+    a_code_makes_one_device,
+    a_code_expires,
+    a_step_of_the_clock_moves_the_end_of_a_code,
+    only_a_number_of_the_directory_has_codes,
+    a_device_has_one_hosted_client,
+    nothing_is_added_for_a_device_that_is_gone,
+    devices_and_codes_go_with_their_number,
+    codes_of_a_replaced_credential_are_void,
+    nobody_uses_up_the_codes_of_others,
+    a_device_is_added_without_a_code_to_a_number_that_has_room,
+}
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
 
@@ -17,16 +31,14 @@ fn alice() -> Number {
 
 struct Database {
     store: Store,
-    _folder: tempfile::TempDir,
 }
 
 impl Database {
-    async fn new() -> Database {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+    async fn new(on: &TestDatabase) -> Database {
+        let store = on.open().await;
         let rows = ["+12125550100", "+12125550101"].map(|text| NumberRow::new(number(text), NumberEntry::default()));
         store.put_numbers(rows.into()).await.unwrap();
-        Database { store, _folder: folder }
+        Database { store }
     }
 
     async fn code(&self, code: u8, device: Option<&DeviceId>) -> bool {
@@ -74,9 +86,8 @@ fn hosted(id: &str, device: &EnrolledDevice) -> Binding {
     }
 }
 
-#[tokio::test]
-async fn a_code_makes_one_device() {
-    let database = Database::new().await;
+async fn a_code_makes_one_device(database: &TestDatabase) {
+    let database = Database::new(database).await;
     let device = database.device(1, "d-1").await;
     assert_eq!((device.number.clone(), device.enrolled, &device.client), (alice(), NOW, &None));
     assert_eq!(database.enrol(1, "d-2", NOW).await, EnrolOutcome::NoCode);
@@ -88,9 +99,8 @@ async fn a_code_makes_one_device() {
     assert_eq!(known, Some((alice(), Some(device.id))));
 }
 
-#[tokio::test]
-async fn a_code_ends_when_it_expires() {
-    let database = Database::new().await;
+async fn a_code_expires(database: &TestDatabase) {
+    let database = Database::new(database).await;
     assert!(database.code(1, None).await);
     let [last, over] = [59_999, 60_000].map(|millis| UnixMillis(NOW.0 + millis));
     assert!(database.store.has_enrolment(&[1; 32], last).await.unwrap());
@@ -102,26 +112,23 @@ async fn a_code_ends_when_it_expires() {
     assert!(!database.store.has_enrolment(&[1; 32], last).await.unwrap());
 }
 
-#[tokio::test]
-async fn a_step_of_the_clock_moves_the_end_of_a_code() {
-    let database = Database::new().await;
+async fn a_step_of_the_clock_moves_the_end_of_a_code(database: &TestDatabase) {
+    let database = Database::new(database).await;
     assert!(database.code(1, None).await);
     let reading = ClockReading { boot: String::new(), since_boot: 0, at: 0 };
     database.store.shift(60_000, &reading).await.unwrap();
     assert!(database.store.has_enrolment(&[1; 32], UnixMillis(NOW.0 + 119_999)).await.unwrap());
 }
 
-#[tokio::test]
-async fn only_a_number_of_the_directory_has_codes() {
-    let database = Database::new().await;
+async fn only_a_number_of_the_directory_has_codes(database: &TestDatabase) {
+    let database = Database::new(database).await;
     let stranger =
         Enrolment { code: [1; 32], number: number("+12125550109"), by: EnrolmentAuthor::Admin, expires: NOW };
     assert!(!database.store.add_enrolment(stranger, UnixMillis(0)).await.unwrap());
 }
 
-#[tokio::test]
-async fn a_device_has_one_hosted_client() {
-    let database = Database::new().await;
+async fn a_device_has_one_hosted_client(database: &TestDatabase) {
+    let database = Database::new(database).await;
     let store = &database.store;
     let [one, two] = [database.device(1, "d-1").await, database.device(2, "d-2").await];
     assert!(store.add_binding(hosted("c-1", &one)).await.unwrap());
@@ -139,9 +146,8 @@ async fn a_device_has_one_hosted_client() {
     assert_eq!(client(later).await, Some("c-5".parse().unwrap()));
 }
 
-#[tokio::test]
-async fn nothing_is_added_for_a_device_that_is_gone() {
-    let database = Database::new().await;
+async fn nothing_is_added_for_a_device_that_is_gone(database: &TestDatabase) {
+    let database = Database::new(database).await;
     let store = &database.store;
     let device = database.device(1, "d-1").await;
     assert!(database.code(2, Some(&device.id)).await && database.code(3, None).await);
@@ -160,9 +166,8 @@ async fn nothing_is_added_for_a_device_that_is_gone() {
     assert_eq!(left, ["c-2".parse().unwrap()]);
 }
 
-#[tokio::test]
-async fn devices_and_codes_go_with_their_number() {
-    let database = Database::new().await;
+async fn devices_and_codes_go_with_their_number(database: &TestDatabase) {
+    let database = Database::new(database).await;
     let device = database.device(1, "d-1").await;
     assert!(database.code(2, None).await);
     assert!(database.store.delete_number(&alice()).await.unwrap().is_some());
@@ -170,9 +175,8 @@ async fn devices_and_codes_go_with_their_number() {
     assert!(!database.store.has_enrolment(&[2; 32], NOW).await.unwrap());
 }
 
-#[tokio::test]
-async fn codes_of_a_replaced_credential_are_void() {
-    let database = Database::new().await;
+async fn codes_of_a_replaced_credential_are_void(database: &TestDatabase) {
+    let database = Database::new(database).await;
     assert!(!database.code_by(1, EnrolmentAuthor::Credential).await, "the number has no credential");
     database.credential("the-first-credential").await;
     assert!(database.code_by(1, EnrolmentAuthor::Credential).await && database.code(2, None).await);
@@ -187,9 +191,8 @@ async fn codes_of_a_replaced_credential_are_void() {
     assert!(matches!(database.enrol(2, "d-2", NOW).await, EnrolOutcome::Enrolled(_)), "the administrator's stays");
 }
 
-#[tokio::test]
-async fn nobody_uses_up_the_codes_of_others() {
-    let database = Database::new().await;
+async fn nobody_uses_up_the_codes_of_others(database: &TestDatabase) {
+    let database = Database::new(database).await;
     database.credential("the-first-credential").await;
     let device = database.device(200, "d-1").await;
     let authors = [EnrolmentAuthor::Admin, EnrolmentAuthor::Credential, EnrolmentAuthor::Device(device.id)];
@@ -202,9 +205,8 @@ async fn nobody_uses_up_the_codes_of_others() {
     }
 }
 
-#[tokio::test]
-async fn a_device_is_added_without_a_code_to_a_number_that_has_room() {
-    let database = Database::new().await;
+async fn a_device_is_added_without_a_code_to_a_number_that_has_room(database: &TestDatabase) {
+    let database = Database::new(database).await;
     let add = async |number: &Number, id: &str| {
         let row = DeviceRow { id: id.parse().unwrap(), name: "Tablet".parse().unwrap(), token: credential_hash(id) };
         database.store.add_device(number.clone(), row, NOW).await.unwrap()

@@ -8,13 +8,13 @@ pub enum StoreError {
     /// The database can't be opened or migrated.
     #[error("the database {path} can't be opened: {reason}")]
     Open {
-        /// The file.
+        /// The file, or the URL without its password.
         path: String,
         /// The database's error.
         reason: String,
     },
     /// Another process has the database open.
-    #[error("the database {path} is in use by {holder}: stop it first, or set node.database to another file")]
+    #[error("the database {path} is in use by {holder}: stop it first, or set node.database to another one")]
     InUse {
         /// The file.
         path: String,
@@ -24,6 +24,24 @@ pub enum StoreError {
     /// Locked, full, gone, or too slow.
     #[error("the database is not available: {0}")]
     Unavailable(Arc<str>),
+    /// Another transaction came first. The same one succeeds if it is made again.
+    #[error("the database is busy with another transaction: {0}")]
+    Contended(Arc<str>),
+    /// The database didn't answer in time.
+    #[error("the database takes too long: {0}")]
+    Late(Arc<str>),
+    /// The connection to the database is lost.
+    #[error("the database can't be reached: {0}")]
+    Disconnected(Arc<str>),
+    /// The database refuses a value of this write. Others succeed.
+    #[error("the database refuses a value: {0}")]
+    Rejected(Arc<str>),
+    /// The database can't be copied.
+    #[error("nothing was copied: {0}")]
+    Copy(String),
+    /// Another process has taken over the database: no write will succeed.
+    #[error("another process has taken over the database")]
+    Fenced,
     /// SQLite's thread is gone: no write will succeed.
     #[error("the database's thread has died")]
     Crashed,
@@ -44,13 +62,30 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a retry of the same request may succeed.
     pub fn is_unavailable(&self) -> bool {
-        use StoreError::{Crashed, InUse, Open, Unavailable};
-        matches!(self, Unavailable(_) | Open { .. } | InUse { .. } | Crashed)
+        use StoreError::{Contended, Disconnected, InUse, Late, Open, Unavailable};
+        matches!(self, Unavailable(_) | Contended(_) | Late(_) | Disconnected(_) | Open { .. } | InUse { .. })
+            || self.is_final()
     }
 
     /// Whether the request collides with what is stored.
     pub fn is_conflict(&self) -> bool {
         matches!(self, StoreError::CredentialInUse)
+    }
+
+    /// Whether no later write can succeed.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, StoreError::Crashed | StoreError::Fenced)
+    }
+
+    /// Whether a transaction that fails so left nothing behind, and may succeed at once if it is made again. One that is late
+    /// would only be later.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, StoreError::Contended(_) | StoreError::Disconnected(_))
+    }
+
+    /// Whether the connection is of no more use: it is lost, or may still wait for an answer.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, StoreError::Disconnected(_) | StoreError::Late(_))
     }
 
     pub(super) fn closed() -> StoreError {
@@ -70,18 +105,5 @@ pub(super) fn legible<T>(row: Result<T, StoreError>) -> Option<Result<T, StoreEr
             None
         }
         row => Some(row),
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> StoreError {
-        match &error {
-            // The only uniqueness that a request can break; the others are upserts.
-            sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::CredentialInUse,
-            sqlx::Error::WorkerCrashed => StoreError::Crashed,
-            // The others of its list can still be read.
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::unreadable("value", error),
-            _ => StoreError::Unavailable(error.to_string().into()),
-        }
     }
 }

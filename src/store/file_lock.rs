@@ -129,7 +129,7 @@ mod tests {
 
     fn refused(path: &Path, holder: &str) -> String {
         format!(
-            "the database {} is in use by {holder}: stop it first, or set node.database to another file",
+            "the database {} is in use by {holder}: stop it first, or set node.database to another one",
             path.display()
         )
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::open::create;
-use super::{Store, StoreError};
+use super::{Store, StoreError, sql};
 
 /// The suffix of an incomplete copy.
 const UNFINISHED: &str = ".unfinished";
@@ -28,8 +28,9 @@ impl Opened {
 impl Store {
     /// Says what happened to the file if another one or none is at its path: a restart would lose all later writes.
     pub async fn lost_file(&self) -> Option<&'static str> {
-        match tokio::fs::metadata(&self.file.path).await {
-            Ok(file) if (file.dev(), file.ino()) == self.file.id => None,
+        let opened = self.file.as_ref()?;
+        match tokio::fs::metadata(&opened.path).await {
+            Ok(file) if (file.dev(), file.ino()) == opened.id => None,
             Ok(_) => Some("replaced"),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some("deleted"),
             Err(_) => None,
@@ -39,8 +40,9 @@ impl Store {
     /// Copies the open database to a new file beside the path, and returns its name. The file gets this name once it is
     /// complete and synced.
     pub async fn copy_aside(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let opened = self.file.as_ref().ok_or_else(|| StoreError::Unavailable("it is not a file".into()))?;
         let beside = |suffix: &str| {
-            let mut path = self.file.path.clone().into_os_string();
+            let mut path = opened.path.clone().into_os_string();
             path.push(suffix);
             PathBuf::from(path)
         };
@@ -57,7 +59,7 @@ impl Store {
         // SQLite accepts an empty file as the target.
         create(unfinished).map_err(failed)?;
         let into = unfinished.to_string_lossy().into_owned();
-        sqlx::query("VACUUM INTO $1").bind(into).execute(&self.pool).await?;
+        sql::query("VACUUM INTO $1").bind(into).execute(&self.pool).await?;
         let (from, to) = (unfinished.to_owned(), copy.to_owned());
         // A large file may take minutes, which must not block a thread of the runtime.
         let kept = tokio::task::spawn_blocking(move || keep(&from, &to)).await;

@@ -2,55 +2,61 @@
 //!
 //! Numbers, clients, devices and tokens are in memory, too; other reads use a pool. All writes go through one task, in
 //! order, and are committed in groups. A decision queues its call and doesn't wait; a later report of the same call waits for
-//! its commit. The database is SQLite, but no SQLite type appears in the interface.
+//! its commit. The database is SQLite or PostgreSQL, and no type of either appears in the interface.
 
 mod bindings;
 mod calls;
+mod copy;
+#[cfg(test)]
+mod copy_tests;
 mod deliveries;
 mod delivery_writes;
 mod devices;
 mod directory;
 mod error;
 mod file_lock;
+#[cfg(test)]
+mod hang_tests;
+#[cfg(test)]
+mod lease_tests;
+mod location;
 mod lost_file;
 mod numbers;
 mod offers;
 mod open;
+#[cfg(test)]
+mod postgres_tests;
 mod prune;
 mod record;
 mod settings;
 mod sip_messages;
+mod sql;
+#[cfg(test)]
+mod test_database;
+#[cfg(test)]
+mod test_proxy;
 mod writer;
 
 pub use bindings::{Binding, Renewal};
 pub use calls::CallFilter;
+pub use copy::{CopiedTable, copy};
 pub use deliveries::{Delivery, DeliveryState, Parted};
 pub use devices::{DeviceRow, EnrolOutcome, EnrolledDevice, Enrolment, EnrolmentAuthor};
 pub use error::StoreError;
+pub use location::{Location, PostgresUrl};
 pub use numbers::{Facts, NumberRow, credential_hash};
 pub use offers::StoredOffer;
 pub use settings::TokenRole;
 pub use sip_messages::SipFailure;
-pub use writer::Commit;
+pub use writer::{Commit, WRITE_BUDGET};
 
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
-
 use directory::SharedDirectory;
+use sql::{Pool, Target};
 use writer::Writer;
-
-/// Adds ` IN (…)` with these values.
-fn push_in(query: &mut QueryBuilder<Sqlite>, values: impl IntoIterator<Item = String>) {
-    query.push(" IN (");
-    let mut list = query.separated(", ");
-    for value in values {
-        list.push_bind(value);
-    }
-    query.push(")");
-}
 
 /// The ids of rows that were removed. Memory doesn't have a row whose id can't be read.
 fn legible_ids<Id: FromStr>(ids: Vec<String>) -> Vec<Id> {
@@ -62,17 +68,18 @@ fn legible_ids<Id: FromStr>(ids: Vec<String>) -> Vec<Id> {
 /// [`Commit`] fails if the queue is full or the store is closed.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: Pool,
     writer: Writer,
     directory: SharedDirectory,
     reads: Arc<AtomicU64>,
-    file: Arc<lost_file::Opened>,
+    /// None if the database is a server's.
+    file: Option<Arc<lost_file::Opened>>,
 }
 
 impl Store {
     /// Checks that the database can be read.
     pub async fn check(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(self.reader()).await?;
+        sql::query("SELECT 1").execute(self.reader()).await?;
         Ok(())
     }
 
@@ -82,9 +89,14 @@ impl Store {
     }
 
     /// The connections for queries. Counts one.
-    fn reader(&self) -> &SqlitePool {
+    fn reader(&self) -> &Pool {
         self.reads.fetch_add(1, Ordering::Relaxed);
         &self.pool
+    }
+
+    /// The connections for queries that may take a minute: at startup, and in housekeeping. Counts one.
+    fn patient_reader(&self) -> Target<'_> {
+        Target::Patient(self.reader())
     }
 
     /// Commits pending writes and closes the database.

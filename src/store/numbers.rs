@@ -1,10 +1,11 @@
 //! The directory: numbers, and the credentials of their clients.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::directory::NumberState;
+use super::sql::{self, Builder, Connection, Row};
 use super::writer::{Done, Removed, Write};
 use super::{Store, StoreError, legible_ids};
 use crate::contract::{NumberEntry, NumberKind, NumberView};
@@ -88,7 +89,7 @@ impl Store {
 
     /// At most `limit` entries after `after`, in order.
     pub async fn numbers(&self, after: Option<&Number>, limit: u32) -> Result<Vec<NumberView>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        let mut query = Builder::new(SELECT);
         query.push(" WHERE number > ").push_bind(after.map(Number::to_string).unwrap_or_default());
         query.push(" ORDER BY number LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(self.reader()).await?;
@@ -118,26 +119,40 @@ impl Store {
 pub(super) const SELECT: &str =
     "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential FROM numbers";
 
-pub(super) fn read(row: &SqliteRow) -> Result<NumberState, StoreError> {
+pub(super) fn read(row: &Row) -> Result<NumberState, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("number", e);
-    let credential = row.try_get::<Option<Vec<u8>>, _>(6)?.map(<[u8; 32]>::try_from).transpose();
+    let credential = row.try_get::<Option<Vec<u8>>>(6)?.map(<[u8; 32]>::try_from).transpose();
     Ok(NumberState {
-        number: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
-        name: row.try_get::<Option<String>, _>(1)?.map(String::into_boxed_str),
-        pbx: row.try_get::<Option<String>, _>(2)?.and_then(|name| name.parse().ok()),
-        kind: if row.try_get::<String, _>(3)? == "main" { NumberKind::Main } else { NumberKind::Extension },
-        extensions: serde_json::from_str(&row.try_get::<String, _>(4)?).map_err(|e| bad(&e))?,
-        is_enabled: row.try_get::<i64, _>(5)? != 0,
+        number: row.try_get::<String>(0)?.parse().map_err(|e| bad(&e))?,
+        name: row.try_get::<Option<String>>(1)?.map(String::into_boxed_str),
+        pbx: row.try_get::<Option<String>>(2)?.and_then(|name| name.parse().ok()),
+        kind: if row.try_get::<String>(3)? == "main" { NumberKind::Main } else { NumberKind::Extension },
+        extensions: serde_json::from_str(&row.try_get::<String>(4)?).map_err(|e| bad(&e))?,
+        is_enabled: row.try_get::<i64>(5)? != 0,
         credential: credential.map_err(|_| bad(&"its credential's hash is not 32 bytes long"))?,
     })
 }
 
-pub(super) async fn put(connection: &mut SqliteConnection, rows: &[NumberRow]) -> Result<Done, StoreError> {
-    for chunk in rows.chunks(ROWS) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO numbers (number, name, pbx, kind, extensions, enabled, credential) ",
-        );
-        query.push_values(chunk, |mut columns, row| {
+/// The rows of each statement. PostgreSQL changes no row twice in one.
+fn statements(rows: &[NumberRow]) -> Vec<&[NumberRow]> {
+    let (mut statements, mut numbers, mut start) = (Vec::new(), HashSet::new(), 0);
+    for (n, row) in rows.iter().enumerate() {
+        if n - start == ROWS || numbers.contains(&row.number) {
+            statements.push(&rows[start..n]);
+            numbers.clear();
+            start = n;
+        }
+        numbers.insert(&row.number);
+    }
+    statements.push(&rows[start..]);
+    statements.retain(|rows| !rows.is_empty());
+    statements
+}
+
+pub(super) async fn put(connection: &mut Connection, rows: &[NumberRow]) -> Result<Done, StoreError> {
+    for chunk in statements(rows) {
+        let mut query = Builder::new("INSERT INTO numbers (number, name, pbx, kind, extensions, enabled, credential) ");
+        query.push_values(chunk, |columns, row| {
             let kind = if row.kind == NumberKind::Main { "main" } else { "extension" };
             let extensions = if row.extensions.is_empty() {
                 "[]".to_owned()
@@ -163,21 +178,17 @@ pub(super) async fn put(connection: &mut SqliteConnection, rows: &[NumberRow]) -
     Ok(Done::Rows(rows.len() as u64))
 }
 
-pub(super) async fn enable(
-    connection: &mut SqliteConnection,
-    number: &Number,
-    enabled: bool,
-) -> Result<Done, StoreError> {
-    let update = sqlx::query("UPDATE numbers SET enabled = $2 WHERE number = $1");
+pub(super) async fn enable(connection: &mut Connection, number: &Number, enabled: bool) -> Result<Done, StoreError> {
+    let update = sql::query("UPDATE numbers SET enabled = $2 WHERE number = $1");
     let done = update.bind(number.to_string()).bind(i64::from(enabled)).execute(connection).await?;
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Rows(done))
 }
 
-pub(super) async fn delete(connection: &mut SqliteConnection, number: &Number) -> Result<Done, StoreError> {
+pub(super) async fn delete(connection: &mut Connection, number: &Number) -> Result<Done, StoreError> {
     let number = number.to_string();
-    let clients = sqlx::query_scalar("DELETE FROM bindings WHERE number = $1 RETURNING id");
+    let clients = sql::scalar("DELETE FROM bindings WHERE number = $1 RETURNING id");
     let clients = legible_ids(clients.bind(number.clone()).fetch_all(&mut *connection).await?);
     let devices = super::devices::delete_all_of(connection, &number).await?;
-    let done = sqlx::query("DELETE FROM numbers WHERE number = $1").bind(number).execute(connection).await?;
-    Ok(Done::Removed(Removed { existed: done.rows_affected() > 0, clients, devices }))
+    let done = sql::query("DELETE FROM numbers WHERE number = $1").bind(number).execute(connection).await?;
+    Ok(Done::Removed(Removed { existed: done > 0, clients, devices }))
 }

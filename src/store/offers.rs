@@ -1,10 +1,8 @@
 //! Offers of other nodes that a call may still use.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
-
 use super::error::legible;
 use super::record::{self, OfferRecord};
+use super::sql::{self, Connection, Row};
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::Offer;
@@ -43,22 +41,22 @@ impl Store {
 
     /// All offers.
     pub async fn offers(&self) -> Result<Vec<StoredOffer>, StoreError> {
-        let rows = sqlx::query("SELECT peer, received, body FROM offers ORDER BY received").fetch_all(self.reader());
-        rows.await?.iter().filter_map(|row| legible(read(row))).collect()
+        let rows = sql::query("SELECT peer, received, body FROM offers ORDER BY received");
+        rows.fetch_all(self.patient_reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 }
 
-fn read(row: &SqliteRow) -> Result<StoredOffer, StoreError> {
+fn read(row: &Row) -> Result<StoredOffer, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("offer", e);
     Ok(StoredOffer {
-        peer: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
+        peer: row.try_get::<String>(0)?.parse().map_err(|e| bad(&e))?,
         received: UnixMillis(row.try_get(1)?),
-        offer: record::read::<OfferRecord>(row.try_get::<String, _>(2)?)?.into(),
+        offer: record::read::<OfferRecord>(row.try_get::<String>(2)?)?.into(),
     })
 }
 
-pub(super) async fn put(connection: &mut SqliteConnection, stored: &StoredOffer) -> Result<Done, StoreError> {
-    let done = sqlx::query(
+pub(super) async fn put(connection: &mut Connection, stored: &StoredOffer) -> Result<Done, StoreError> {
+    let done = sql::query(
         "INSERT INTO offers (peer, id, received, body) VALUES ($1, $2, $3, $4) ON CONFLICT (peer, id) DO NOTHING",
     )
     .bind(stored.peer.to_string())
@@ -67,12 +65,12 @@ pub(super) async fn put(connection: &mut SqliteConnection, stored: &StoredOffer)
     .bind(record::write(&OfferRecord::from(stored.offer.clone()))?)
     .execute(connection)
     .await?;
-    Ok(Done::Rows(done.rows_affected()))
+    Ok(Done::Rows(done))
 }
 
-pub(super) async fn delete(connection: &mut SqliteConnection, ids: &[OfferId]) -> Result<Done, StoreError> {
+pub(super) async fn delete(connection: &mut Connection, ids: &[OfferId]) -> Result<Done, StoreError> {
     for id in ids {
-        let query = sqlx::query("DELETE FROM offers WHERE peer = $1 AND id = $2");
+        let query = sql::query("DELETE FROM offers WHERE peer = $1 AND id = $2");
         query.bind(id.peer.to_string()).bind(id.call.to_string()).execute(&mut *connection).await?;
     }
     Ok(Done::Rows(ids.len() as u64))

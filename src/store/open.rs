@@ -1,72 +1,58 @@
-//! Opens the database file.
+//! Opens the database, and creates a file that is missing.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
 use rustix::fs::{Access, access};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::directory::SharedDirectory;
 use super::file_lock::FileLock;
 use super::lost_file::Opened;
+use super::sql::{Connection, Pool};
 use super::writer::Writer;
-use super::{Store, StoreError};
+use super::{Location, Store, StoreError, sql};
 
-/// How long a statement waits for another process's lock. Shorter than an agent waits for its report, so that
-/// the agent gets the reason.
-const BUSY: Duration = Duration::from_secs(1);
-/// How long a read waits for a connection. A decision after the hold is useless.
-const ACQUIRE: Duration = Duration::from_millis(250);
-/// Factor for opening all of them: the disk may be busy at startup.
-const OPENING: u32 = 40;
-/// Number of connections for reads.
-const READERS: u32 = 3;
+/// A database that no other process writes to.
+pub(super) struct OpenDatabase {
+    /// None if it is PostgreSQL, where the connection has the lease.
+    pub(super) lock: Option<FileLock>,
+    /// The connection for writes.
+    pub(super) connection: Connection,
+    /// The connections for reads.
+    pub(super) pool: Pool,
+}
+
+/// Opens a database and runs migrations. An SQLite file is created if necessary.
+pub(super) async fn open_database(location: &Location) -> Result<OpenDatabase, StoreError> {
+    let failed = |reason: String| StoreError::Open { path: location.to_string(), reason };
+    let (lock, (connection, pool)) = match location {
+        Location::File(path) => {
+            create(path).map_err(|e| failed(e.to_string()))?;
+            (Some(FileLock::acquire(path).await?), sql::open_file(path).await?)
+        }
+        Location::Postgres(url) => (
+            None,
+            sql::open_url(url.as_str(), &url.to_string()).await.map_err(|error| match error {
+                in_use @ StoreError::InUse { .. } => in_use,
+                error => failed(error.to_string()),
+            })?,
+        ),
+    };
+    Ok(OpenDatabase { lock, connection, pool })
+}
 
 impl Store {
-    /// Opens the SQLite database at `path`, creates it if necessary, runs migrations, and loads the directory. Fails if the
-    /// file isn't a sidecall database, or if another process has it open and doesn't end within seconds.
-    pub async fn open(path: &Path) -> Result<Store, StoreError> {
-        let failed = |reason: String| StoreError::Open { path: path.display().to_string(), reason };
-        create(path).map_err(|e| failed(e.to_string()))?;
-        let lock = FileLock::acquire(path).await?;
-        // NORMAL loses nothing if the process dies, since the kernel has the write-ahead log. A power cut may
-        // lose the latest commits, but doesn't corrupt the database.
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY)
-            .pragma("cache_size", "-32768")
-            .disable_statement_logging();
-        let single = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone());
-        let single = single.await.map_err(|e| failed(e.to_string()))?;
-        sqlx::migrate!("src/store/migrations").run(&single).await.map_err(|e| failed(e.to_string()))?;
-        let mut connection = single.acquire().await.map_err(|e| failed(e.to_string()))?.detach();
-        let directory = SharedDirectory::load(&mut connection).await.map_err(|e| failed(e.to_string()))?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(READERS)
-            .acquire_timeout(ACQUIRE)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            // Testing would cost a round trip to the connection's thread for each read.
-            .test_before_acquire(false)
-            .connect_lazy_with(options.read_only(true).optimize_on_close(false, None));
-        // A read has no time to open a connection on a busy disk, so all are opened here, and stay open.
-        let mut readers = Vec::new();
-        let mut attempts = 0..OPENING;
-        while readers.len() < READERS as usize {
-            match pool.acquire().await {
-                Ok(reader) => readers.push(reader),
-                Err(sqlx::Error::PoolTimedOut) if attempts.next().is_some() => {}
-                Err(error) => return Err(failed(error.to_string())),
-            }
-        }
-        drop(readers);
-        let file = Opened::at(path).map_err(|e| failed(e.to_string()))?.into();
+    /// Opens the database, runs migrations, and loads the directory. An SQLite file is created if necessary; fails if it isn't
+    /// a sidecall database, or if another process has it open and doesn't end within seconds.
+    pub async fn open(location: impl Into<Location>) -> Result<Store, StoreError> {
+        let location = location.into();
+        let failed = |reason: String| StoreError::Open { path: location.to_string(), reason };
+        let OpenDatabase { lock, mut connection, pool } = open_database(&location).await?;
+        let loaded = sql::keep_lease(connection.lease(), &pool, SharedDirectory::load(&mut connection)).await;
+        let directory = loaded.map_err(|e| failed(e.to_string()))?;
+        let file = location.file().map(Opened::at).transpose().map_err(|e| failed(e.to_string()))?.map(Arc::new);
         let writer = Writer::start(connection, directory.clone(), lock);
         Ok(Store { pool, writer, directory, reads: Default::default(), file })
     }
@@ -82,16 +68,4 @@ pub(super) fn create(path: &Path) -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{READERS, Store};
-
-    #[tokio::test]
-    async fn all_connections_for_reads_are_open_before_the_first_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
-        assert_eq!(store.pool.size(), READERS);
-    }
 }

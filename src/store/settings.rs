@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Row, SqliteConnection};
-
 use super::error::legible;
 use super::record::{self, ClockRecord};
+use super::sql::{self, Connection};
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::core::base::time::ClockReading;
@@ -40,7 +39,7 @@ const CLOCK: &str = "clock";
 impl Store {
     /// The node's secret. At the first start, stores `fresh` as the secret.
     pub async fn secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
+        let query = sql::scalar::<Vec<u8>>("SELECT value FROM settings WHERE name = $1");
         if let Some(found) = query.bind(SECRET).fetch_optional(self.reader()).await? {
             let secret = found.try_into();
             return secret.map_err(|_| StoreError::unreadable("secret", "it is not 32 bytes long"));
@@ -51,7 +50,7 @@ impl Store {
 
     /// The clock reading of the last run, if known.
     pub async fn clock(&self) -> Result<Option<ClockReading>, StoreError> {
-        let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
+        let query = sql::scalar::<Vec<u8>>("SELECT value FROM settings WHERE name = $1");
         let found = query.bind(CLOCK).fetch_optional(self.reader()).await?;
         let clock = found.and_then(|value| legible(record::read::<ClockRecord>(value))).transpose()?;
         Ok(clock.map(ClockReading::from))
@@ -94,8 +93,8 @@ impl Store {
 }
 
 /// The roles of all tokens, by hash. One that can't be read, or whose role this version doesn't know, is passed over.
-pub(super) async fn tokens(connection: &mut SqliteConnection) -> Result<HashMap<[u8; 32], TokenRole>, StoreError> {
-    let rows = sqlx::query("SELECT hash, role FROM tokens").fetch_all(connection).await?;
+pub(super) async fn tokens(connection: &mut Connection) -> Result<HashMap<[u8; 32], TokenRole>, StoreError> {
+    let rows = sql::query("SELECT hash, role FROM tokens").fetch_all(connection).await?;
     let known = rows.iter().filter_map(|row| {
         let (hash, word): (Vec<u8>, String) = (row.try_get(0).ok()?, row.try_get(1).ok()?);
         Some((hash.try_into().ok()?, TokenRole::read(&word)?))
@@ -103,8 +102,8 @@ pub(super) async fn tokens(connection: &mut SqliteConnection) -> Result<HashMap<
     Ok(known.collect())
 }
 
-pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[u8]) -> Result<Done, StoreError> {
-    sqlx::query(
+pub(super) async fn put(connection: &mut Connection, name: &str, value: &[u8]) -> Result<Done, StoreError> {
+    sql::query(
         "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )
     .bind(name.to_owned())
@@ -114,22 +113,22 @@ pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[
     Ok(Done::Rows(1))
 }
 
-pub(super) async fn shift(connection: &mut SqliteConnection, millis: i64, reading: &[u8]) -> Result<Done, StoreError> {
-    sqlx::query("UPDATE bindings SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
-    sqlx::query("UPDATE enrolments SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
-    sqlx::query("UPDATE offers SET received = received + $1").bind(millis).execute(&mut *connection).await?;
+pub(super) async fn shift(connection: &mut Connection, millis: i64, reading: &[u8]) -> Result<Done, StoreError> {
+    sql::query("UPDATE bindings SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
+    sql::query("UPDATE enrolments SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
+    sql::query("UPDATE offers SET received = received + $1").bind(millis).execute(&mut *connection).await?;
     put(connection, CLOCK, reading).await
 }
 
 pub(super) async fn put_token(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     role: TokenRole,
     name: &str,
     hash: Option<&[u8; 32]>,
 ) -> Result<Done, StoreError> {
-    sqlx::query("DELETE FROM tokens WHERE name = $1").bind(name.to_owned()).execute(&mut *connection).await?;
+    sql::query("DELETE FROM tokens WHERE name = $1").bind(name.to_owned()).execute(&mut *connection).await?;
     let Some(hash) = hash else { return Ok(Done::Rows(0)) };
-    sqlx::query("INSERT INTO tokens (hash, role, name) VALUES ($1, $2, $3) ON CONFLICT (hash) DO UPDATE SET role = excluded.role, name = excluded.name")
+    sql::query("INSERT INTO tokens (hash, role, name) VALUES ($1, $2, $3) ON CONFLICT (hash) DO UPDATE SET role = excluded.role, name = excluded.name")
         .bind(hash.to_vec())
         .bind(role.as_str())
         .bind(name.to_owned())

@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-
 use super::deliveries::DeliveryState;
+use super::sql::{self, Builder, Connection};
 use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
 use crate::contract::ClientForm;
@@ -34,24 +33,23 @@ impl Store {
 
     /// The pending SIP MESSAGEs that were handed out and have no outcome.
     pub async fn handed_out(&self) -> Result<HashSet<String>, StoreError> {
-        let query = sqlx::query_scalar::<_, String>(
+        let query = sql::scalar::<String>(
             "SELECT id FROM deliveries WHERE state = 'pending' AND form = $1 AND attempts > 0 AND error IS NULL",
         );
-        Ok(query.bind(ClientForm::Sip.as_str()).fetch_all(self.reader()).await?.into_iter().collect())
+        Ok(query.bind(ClientForm::Sip.as_str()).fetch_all(self.patient_reader()).await?.into_iter().collect())
     }
 }
 
 /// Uses one statement, since a call may have many unreachable clients.
-pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]) -> Result<Done, StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "UPDATE deliveries SET attempts = attempts + 1, error = NULL WHERE state = 'pending' AND id",
-    );
-    super::push_in(&mut query, ids.iter().cloned());
-    Ok(Done::Rows(query.build().execute(connection).await?.rows_affected()))
+pub(super) async fn handed_out(connection: &mut Connection, ids: &[String]) -> Result<Done, StoreError> {
+    let mut query =
+        Builder::new("UPDATE deliveries SET attempts = attempts + 1, error = NULL WHERE state = 'pending' AND id");
+    query.push_in(ids.iter().cloned());
+    Ok(Done::Rows(query.build().execute(connection).await?))
 }
 
 /// A message that will be sent again has no attempts: the PBX was never asked to send it.
-pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipFailure]) -> Result<Done, StoreError> {
+pub(super) async fn outcomes(connection: &mut Connection, all: &[SipFailure]) -> Result<Done, StoreError> {
     let mut alike: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
     for SipFailure { id, state, error } in all {
         alike.entry((state.as_str(), error)).or_default().push(id);
@@ -59,14 +57,14 @@ pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipFailur
     let mut rows = 0;
     for ((state, error), ids) in alike {
         for ids in ids.chunks(500) {
-            let mut query = QueryBuilder::<Sqlite>::new("UPDATE deliveries SET state = ");
+            let mut query = Builder::new("UPDATE deliveries SET state = ");
             query.push_bind(state.to_owned()).push(", error = ").push_bind(error.to_owned());
             if state == DeliveryState::Pending.as_str() {
                 query.push(", attempts = 0");
             }
             query.push(" WHERE state = 'pending' AND id");
-            super::push_in(&mut query, ids.iter().map(|id| (*id).to_owned()));
-            rows += query.build().execute(&mut *connection).await?.rows_affected();
+            query.push_in(ids.iter().map(|id| (*id).to_owned()));
+            rows += query.build().execute(&mut *connection).await?;
         }
     }
     Ok(Done::Rows(rows))
@@ -80,6 +78,11 @@ mod tests {
     use crate::core::base::time::UnixMillis;
     use crate::core::numbering::number::Number;
     use crate::store::Delivery;
+    use crate::store::test_database::{TestDatabase, on_both_databases};
+
+    on_both_databases! {
+        only_a_client_that_may_know_of_the_call_is_told_of_its_end,
+    }
 
     fn peer_message(id: &str, call: &CallId, numbers: &[Number; 2]) -> Delivery {
         let peer = PeerClient {
@@ -103,10 +106,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn only_a_client_that_may_know_of_the_call_is_told_of_its_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+    async fn only_a_client_that_may_know_of_the_call_is_told_of_its_end(database: &TestDatabase) {
+        let store = database.open().await;
         let numbers: [Number; 2] = ["+12125550100", "+12125550101"].map(|number| number.parse().unwrap());
         for (call, attempts, ends_unsent, is_told) in
             [("no-outcome", 1, false, true), ("unsent", 1, true, false), ("sent-at-last", 2, false, true)]

@@ -66,6 +66,29 @@ fn doctor_looks_at_the_node() {
     assert!(!fine && found(&report, "problem", "nod"), "{report:#}");
 }
 
+/// With a file that everybody can read, and a key.
+#[test]
+fn doctor_looks_at_the_url_of_the_database() {
+    let node = Node::start();
+    std::fs::set_permissions(node.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = std::fs::read_to_string(node.config()).unwrap();
+    let key = node.path("client.key");
+    std::fs::write(&key, "a key").unwrap();
+    for (url, warns, problem) in [
+        ("postgres://u:hidden@127.0.0.1:1/x".to_owned(), true, "sidecall.toml, which holds a secret".to_owned()),
+        (
+            format!("postgres://u@127.0.0.1:1/x?sslkey={}", key.display()),
+            false,
+            "client.key, which holds a secret".to_owned(),
+        ),
+    ] {
+        std::fs::write(node.config(), config.replace("\"sidecall.db\"", &format!("\"{url}\""))).unwrap();
+        let said = out(&node.run(&["doctor", "--json"]));
+        assert_eq!(said.contains("node.database has a password in it"), warns, "{said}");
+        assert!(said.contains(&problem) && !said.contains("hidden"), "{said}");
+    }
+}
+
 #[test]
 fn doctor_looks_at_other_nodes() {
     let peer = |name: &str, url: &str, keys: &str| {

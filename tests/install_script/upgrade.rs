@@ -149,6 +149,37 @@ fn a_database_that_only_the_units_environment_names_is_saved_and_put_back() {
     }
 }
 
+/// Its URL may have a password in it.
+#[test]
+fn a_database_on_a_server_is_left_alone_and_its_url_is_not_printed() {
+    let url = "postgres://u:hidden%20one@db.example/sidecall";
+    for by_variable in [false, true] {
+        let scratch = scratch(&format!("server-{by_variable}"));
+        scratch.upgrade("1");
+        if by_variable {
+            for folder in ["etc/default", "etc/systemd/system/sidecall.service.d"] {
+                std::fs::create_dir_all(scratch.at(folder)).unwrap();
+            }
+            let drop_in = "[Service]\nEnvironmentFile=/etc/default/sidecall\n";
+            std::fs::write(scratch.at("etc/systemd/system/sidecall.service.d/database.conf"), drop_in).unwrap();
+            let file = format!("SIDECALL_NODE__DATABASE={url}\n");
+            std::fs::write(scratch.at("etc/default/sidecall"), file).unwrap();
+        } else {
+            let config = scratch.at("etc/sidecall/sidecall.toml");
+            let text = std::fs::read_to_string(&config).unwrap();
+            let changed = text.replace("\"/var/lib/sidecall/sidecall.db\"", &format!("\"{url}\""));
+            assert_ne!(text, changed);
+            std::fs::write(config, changed).unwrap();
+        }
+        // What a server has taken the place of.
+        scratch.write_database("database 1", None);
+        let said = scratch.upgrade("2") + &scratch.install(&["--rollback", "--yes"]);
+        assert_eq!(said.matches("on a PostgreSQL server").count(), 3, "{said}");
+        assert!(!said.contains("hidden") && !said.contains("database, in"), "{said}");
+        assert_eq!(scratch.state(), ["1", "database 1", ""]);
+    }
+}
+
 /// Another database than the service's would be saved, and put back over the service's.
 #[test]
 fn an_upgrade_ends_where_the_units_environment_cant_be_read() {

@@ -114,11 +114,11 @@ async fn what_is_another_numbers_can_be_neither_read_nor_changed() {
 #[tokio::test]
 async fn a_token_that_the_configuration_no_longer_has_is_void() {
     use sidecall::node::{BootstrapTokens, Node, NodeConfig};
-    use sidecall::store::{Store, credential_hash};
+    use sidecall::store::{Location, Store, credential_hash};
     let folder = tempfile::tempdir().unwrap();
     let config = NodeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
-        database: folder.path().join("x.db"),
+        database: Location::File(folder.path().join("x.db")),
         ..NodeConfig::default()
     };
     let store = Store::open(&config.database).await.unwrap();

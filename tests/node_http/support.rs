@@ -8,7 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sidecall::node::{BootstrapTokens, Node, NodeConfig};
-use sidecall::store::Store;
+use sidecall::store::{Location, Store};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -47,7 +47,7 @@ impl TestNode {
         let folder = tempfile::tempdir().unwrap();
         let mut config = NodeConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
-            database: folder.path().join("sidecall.db"),
+            database: Location::File(folder.path().join("sidecall.db")),
             ..NodeConfig::default()
         };
         config.routing.trunk = Some("carrier".parse().unwrap());
@@ -112,7 +112,7 @@ impl TestNode {
     /// A connection of its own to the node's database.
     pub(crate) async fn database(&self) -> sqlx::SqliteConnection {
         use sqlx::ConnectOptions;
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&self.config.database);
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.config.database.file().unwrap());
         options.connect().await.unwrap()
     }
 

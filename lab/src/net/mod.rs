@@ -1,8 +1,10 @@
-//! What is between programs: ports, a packet capture, a proxy, a DNS server, a TURN server and a certificate authority.
+//! What is between programs: ports, a packet capture, a proxy, a DNS server, a TURN server, a PostgreSQL server and a
+//! certificate authority.
 
 pub mod ca;
 pub mod capture;
 pub mod coturn;
 pub mod knot;
 pub mod ports;
+pub mod postgres;
 pub mod proxy;

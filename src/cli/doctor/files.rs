@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::report::DoctorReport;
 use crate::config::Config;
+use crate::store::{Location, PostgresUrl};
 
 const ABOUT: &str = "configuration";
 
@@ -16,7 +17,13 @@ pub(super) fn check(config: &Config, path: &Path, report: &mut DoctorReport) -> 
 }
 
 fn permissions(config: &Config, path: &Path, report: &mut DoctorReport) -> anyhow::Result<()> {
-    let inline = config.agent.token.is_some() && config.agent.token_file.is_none()
+    let server = match &config.node.database {
+        Location::File(_) => None,
+        Location::Postgres(url) => Some(url),
+    };
+    let has_password = server.is_some_and(PostgresUrl::has_password);
+    let inline = has_password
+        || config.agent.token.is_some() && config.agent.token_file.is_none()
         || config.node.ice.secret.is_some() && config.node.ice.secret_file.is_none()
         || config.pbx.iter().any(|pbx| pbx.password_file.is_none());
     let mut secrets: Vec<&Path> = Vec::new();
@@ -28,6 +35,8 @@ fn permissions(config: &Config, path: &Path, report: &mut DoctorReport) -> anyho
     let passwords = config.pbx.iter().map(|pbx| &pbx.password_file);
     secrets.extend(tokens.into_iter().chain(passwords).flatten().map(|file| file.as_path()));
     secrets.extend(config.node.tls.as_ref().map(|tls| tls.key.as_path()));
+    let keys = server.map(PostgresUrl::key_files).unwrap_or_default();
+    secrets.extend(keys.iter().map(|key| key.as_path()));
     secrets.sort_unstable();
     secrets.dedup();
     let mut safe = 0;
@@ -47,6 +56,13 @@ fn permissions(config: &Config, path: &Path, report: &mut DoctorReport) -> anyho
         let found = format!("everybody on this machine can write {}", path.display());
         report.problem(ABOUT, found, format!("chmod o-w {}", path.display()))?;
     }
+    if has_password {
+        report.warning(
+            ABOUT,
+            "node.database has a password in it",
+            "put it into a file of mode 0600 that PGPASSFILE names (docs/INSTALL.md, PostgreSQL)",
+        )?;
+    }
     if safe == secrets.len() && safe > 0 {
         report.ok(ABOUT, "secrets are readable only by those who need them")?;
     }
@@ -61,7 +77,10 @@ fn open_to_all(file: &Path, bit: u32) -> bool {
 }
 
 fn database(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {
-    let path = &config.node.database;
+    let path = match &config.node.database {
+        Location::File(path) => path,
+        Location::Postgres(url) => return report.unknown(ABOUT, format!("the database {url} is checked by the node")),
+    };
     if !path.exists() {
         let found = format!("there is no database {} yet", path.display());
         let folder = path.parent().unwrap_or(Path::new("."));

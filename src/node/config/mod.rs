@@ -20,6 +20,7 @@ use crate::core::routing::portability::{NodeUrl, PeerRule};
 use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::node::NodeError;
 use crate::peer::PeerConfig;
+use crate::store::Location;
 use connections::ConnectionsConfig;
 use ice::IceConfig;
 use tokens::AgentAccess;
@@ -40,8 +41,8 @@ pub struct NodeConfig {
     /// How clients reach it from where they are: the beginning of all call-scoped addresses.
     /// `http://127.0.0.1:PORT` if absent.
     pub public_url: Option<String>,
-    /// The SQLite database.
-    pub database: PathBuf,
+    /// The database: an SQLite file, or the URL of a PostgreSQL database.
+    pub database: Location,
     /// Serves HTTPS with these.
     pub tls: Option<TlsFiles>,
     /// Who may read the monitoring endpoints; if absent, open on a loopback address without a public
@@ -151,7 +152,7 @@ impl Default for NodeConfig {
         NodeConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8600)),
             public_url: None,
-            database: PathBuf::from("/var/lib/sidecall/sidecall.db"),
+            database: Location::File(PathBuf::from("/var/lib/sidecall/sidecall.db")),
             tls: None,
             monitoring: None,
             monitoring_hosts: Vec::new(),

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::monitor::{Beat, Tasks, clock};
-use crate::store::{CallFilter, Store, StoreError};
+use crate::store::{CallFilter, Store, StoreError, WRITE_BUDGET};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// An answer that takes longer is told by `/readyz`.
 const ANSWER: Duration = Duration::from_secs(2);
 /// A writer that says nothing for so long is hung. A slow disk isn't: one `fsync` may take seconds.
 const HUNG: Duration = Duration::from_secs(10);
+// A probe waits for the group before its own one, too.
+const _: () = assert!(2 * WRITE_BUDGET.as_secs() + EVERY.as_secs() < HUNG.as_secs());
 /// Every so many times the clock is written down; the other times ask for the lock alone.
 const WRITE: u64 = 5;
 /// A wall clock that differs by less was slewed, or read a moment later.
@@ -32,8 +34,8 @@ pub(in crate::node) async fn set_clock(store: &Store) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Does work that may take minutes and isn't hung: the copy of a large database.
-async fn beating<T>(beat: &Beat, work: impl Future<Output = T>) -> T {
+/// Does work that may take minutes and isn't hung: the copy of a large database, and counts of all there is.
+pub(super) async fn beating<T>(beat: &Beat, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
         beat.tick();

@@ -12,17 +12,19 @@ use crate::node::config::{MB, StorageConfig};
 /// The free space on the database's disk.
 #[derive(Debug)]
 pub(in crate::node) struct Space {
-    folder: PathBuf,
+    /// None if the database is a server's.
+    folder: Option<PathBuf>,
     floor: u64,
     low: AtomicBool,
     metrics: Metrics,
 }
 
 impl Space {
-    pub(in crate::node) fn new(database: &Path, config: &StorageConfig, metrics: Metrics) -> Space {
-        let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty());
+    pub(in crate::node) fn new(database: Option<&Path>, config: &StorageConfig, metrics: Metrics) -> Space {
+        let folder = database.map(|file| file.parent().unwrap_or(Path::new("")));
+        let folder = folder.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
         let space = Space {
-            folder: folder.unwrap_or(Path::new(".")).to_owned(),
+            folder: folder.map(Path::to_owned),
             floor: config.free_mb.saturating_mul(MB),
             low: AtomicBool::new(false),
             metrics,
@@ -38,7 +40,8 @@ impl Space {
 
     /// Measures the free space.
     pub(in crate::node) fn measure(&self) {
-        let free = match free_bytes(&self.folder) {
+        let Some(folder) = &self.folder else { return };
+        let free = match free_bytes(folder) {
             Ok(free) => free,
             Err(error) => return tracing::debug!(%error, "the free space can't be measured"),
         };

@@ -9,11 +9,13 @@ use crate::core::call::Call;
 use crate::monitor::{Beat, Tasks, now};
 use crate::node::config::KeepCalls;
 use crate::node::lifecycle::Upkeep;
+use crate::node::lifecycle::database_probe::beating;
 use crate::node::live_calls::GRACE;
 use crate::store::{Store, StoreError};
 
 const TICK: Duration = Duration::from_secs(1);
-/// A sweep that gets nowhere for so long is hung: each of its steps waits for the database at most.
+/// A sweep that gets nowhere for so long is hung: each of its steps waits for the database at most, and
+/// the one that may take longer says that it goes on.
 const HUNG: Duration = Duration::from_secs(30);
 /// Renewals come before the shortest binding, a minute, can end.
 const RENEW: u64 = 15;
@@ -88,7 +90,7 @@ impl Upkeep {
             self.store.expire_enrolments(now()).await?;
             self.store.expire_missed(UnixMillis(now().0 - MISSED_KEPT.as_millis() as i64)).await?;
             self.end_lost().await;
-            self.old_calls.set_limit(&self.store).await?;
+            beating(beat, self.old_calls.set_limit(&self.store)).await?;
         }
         self.old_calls.delete_some(&self.store, beat).await
     }

@@ -2,17 +2,15 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-
 use super::load::{DataVersion, read_row};
 use super::tables::DirectoryTables;
 use super::{DeviceState, NumberState, ROWS, SharedDirectory};
 use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
+use crate::store::sql::{Builder, Connection, Row};
 use crate::store::writer::{Done, Removed, Write};
-use crate::store::{Binding, StoreError, TokenRole, bindings, devices, numbers, push_in, settings};
+use crate::store::{Binding, StoreError, TokenRole, bindings, devices, numbers, settings};
 
 /// Rows to read before the commit and to put into memory after it. A row that isn't there is removed from memory.
 #[derive(Default)]
@@ -100,13 +98,14 @@ impl<'a> DirectoryChanges<'a> {
     /// Reads the rows, inside the transaction.
     pub(in crate::store) async fn read(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         directory: &SharedDirectory,
     ) -> Result<(), StoreError> {
         if self.compares_versions {
             let version = DataVersion::read(connection).await?;
             if version != directory.read().version() {
                 tracing::warn!("another program has written to the database: reading the directory again");
+                connection.take_time().await?;
                 self.reloaded = Some(DirectoryTables::load(connection).await?);
                 return Ok(());
             }
@@ -169,16 +168,16 @@ impl<'a> DirectoryChanges<'a> {
 
 /// The rows with these keys. One that can't be read is passed over.
 async fn read_rows<T>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     select: &str,
     key: &str,
     keys: Vec<String>,
-    read: fn(&SqliteRow) -> Result<T, StoreError>,
+    read: fn(&Row) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     let mut found = Vec::with_capacity(keys.len());
     for keys in keys.chunks(ROWS) {
-        let mut query = QueryBuilder::<Sqlite>::new(format!("{select} WHERE {key}"));
-        push_in(&mut query, keys.iter().cloned());
+        let mut query = Builder::new(format!("{select} WHERE {key}"));
+        query.push_in(keys.iter().cloned());
         for row in query.build().fetch_all(&mut *connection).await? {
             found.extend(read_row(&row, read)?);
         }

@@ -1,27 +1,25 @@
 //! Loads the directory: when the database is opened, and when another program has written to it.
 
 use futures_util::TryStreamExt;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::SharedDirectory;
 use super::tables::DirectoryTables;
+use crate::store::sql::{self, Connection, Row};
 use crate::store::{StoreError, bindings, devices, numbers, settings};
 
-/// SQLite's `data_version` of the writer's connection. It changes when another connection has written, and, rarely, after
-/// a write that has failed.
+/// The writer's [`Connection::data_version`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct DataVersion(i64);
 
 impl DataVersion {
-    pub(super) async fn read(connection: &mut SqliteConnection) -> Result<DataVersion, StoreError> {
-        Ok(DataVersion(sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await?))
+    pub(super) async fn read(connection: &mut Connection) -> Result<DataVersion, StoreError> {
+        Ok(DataVersion(connection.data_version().await?))
     }
 }
 
 impl SharedDirectory {
     /// The directory of a database.
-    pub(in crate::store) async fn load(connection: &mut SqliteConnection) -> Result<SharedDirectory, StoreError> {
+    pub(in crate::store) async fn load(connection: &mut Connection) -> Result<SharedDirectory, StoreError> {
         let tables = DirectoryTables::load(connection).await?;
         let (numbers, clients, devices) = tables.counts();
         tracing::info!(numbers, clients, devices, "loaded the directory");
@@ -31,10 +29,10 @@ impl SharedDirectory {
 
 impl DirectoryTables {
     /// What the database has. A row that can't be read is passed over.
-    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<DirectoryTables, StoreError> {
+    pub(super) async fn load(connection: &mut Connection) -> Result<DirectoryTables, StoreError> {
         // First: what is written by others while this reads is then found by the next comparison.
         let mut tables = DirectoryTables::new(DataVersion::read(connection).await?);
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM numbers").fetch_one(&mut *connection).await?;
+        let count: i64 = sql::scalar("SELECT COUNT(*) FROM numbers").fetch_one(&mut *connection).await?;
         tables.reserve(usize::try_from(count).unwrap_or(0));
         for_each_row(connection, numbers::SELECT, numbers::read, |number| tables.put_number(number)).await?;
         for_each_row(connection, bindings::SELECT, bindings::read, |binding| tables.add_client(binding)).await?;
@@ -46,12 +44,12 @@ impl DirectoryTables {
 
 /// Reads a table row by row.
 async fn for_each_row<T>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     select: &'static str,
-    read: fn(&SqliteRow) -> Result<T, StoreError>,
+    read: fn(&Row) -> Result<T, StoreError>,
     mut add: impl FnMut(T),
 ) -> Result<(), StoreError> {
-    let mut rows = sqlx::query(select).fetch(connection);
+    let mut rows = sql::query(select).fetch(connection);
     while let Some(row) = rows.try_next().await? {
         if let Some(found) = read_row(&row, read)? {
             add(found);
@@ -61,13 +59,10 @@ async fn for_each_row<T>(
 }
 
 /// Reads a row, whose key is in its first column. None if it is unreadable.
-pub(super) fn read_row<T>(
-    row: &SqliteRow,
-    read: fn(&SqliteRow) -> Result<T, StoreError>,
-) -> Result<Option<T>, StoreError> {
+pub(super) fn read_row<T>(row: &Row, read: fn(&Row) -> Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match read(row) {
         Err(error @ StoreError::Unreadable { .. }) => {
-            let key = row.try_get::<String, _>(0).unwrap_or_default();
+            let key = row.try_get::<String>(0).unwrap_or_default();
             tracing::warn!(key, %error, "it is passed over");
             Ok(None)
         }

@@ -3,7 +3,6 @@
 mod random;
 mod sql;
 
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,7 +14,15 @@ use crate::core::address::disclosure::OfferTo;
 use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
+use crate::store::test_database::{TestDatabase, on_both_databases};
 use crate::store::{Binding, DeviceRow, NumberRow, Renewal, Store, TokenRole, credential_hash};
+
+on_both_databases! {
+    only_lists_of_everything_read_the_database,
+    two_numbers_may_swap_their_credentials_in_one_commit,
+    more_rows_than_one_statement_reads_are_all_there,
+    entries_share_the_name_of_their_pbx,
+}
 
 const NUMBERS: [&str; 4] = ["+12125550100", "+12125550101", "+12125550102", "1001;phone-context=pbx.example"];
 const CLIENTS: u8 = 6;
@@ -82,20 +89,9 @@ fn binding(id: u8, of: u8) -> Binding {
     }
 }
 
-async fn open(folder: &Path) -> Store {
-    Store::open(&folder.join("sidecall.db")).await.unwrap()
-}
-
-/// Another program's connection to the database.
-async fn connect(folder: &Path) -> SqliteConnection {
-    SqliteConnection::connect(&format!("sqlite://{}", folder.join("sidecall.db").display())).await.unwrap()
-}
-
-/// Runs statements as another program does.
-async fn run(folder: &Path, sql: &'static str) {
-    let mut other = connect(folder).await;
-    sqlx::raw_sql(sql).execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
+/// Another program's connection to an SQLite file.
+async fn connect(database: &TestDatabase) -> SqliteConnection {
+    SqliteConnection::connect(&format!("sqlite://{}", database.location())).await.unwrap()
 }
 
 /// Compares every answer from memory with the database's.
@@ -130,21 +126,21 @@ async fn is_the_same(store: &Store, now: UnixMillis) {
 
 #[tokio::test]
 async fn a_failed_commit_changes_nothing_in_memory() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
     store.put_numbers(vec![entry(0, "before")]).await.unwrap();
     assert!(store.add_binding(binding(0, 0)).await.unwrap());
     // What the triggers owe is due at the commit.
-    run(
-        folder.path(),
-        "CREATE TABLE lender (id INTEGER PRIMARY KEY);
+    database
+        .run(
+            "CREATE TABLE lender (id INTEGER PRIMARY KEY);
          CREATE TABLE debt (lender INTEGER REFERENCES lender (id) DEFERRABLE INITIALLY DEFERRED);
          CREATE TRIGGER added AFTER INSERT ON numbers BEGIN INSERT INTO debt VALUES (1); END;
          CREATE TRIGGER changed AFTER UPDATE ON numbers BEGIN INSERT INTO debt VALUES (1); END;
          CREATE TRIGGER removed AFTER DELETE ON numbers BEGIN INSERT INTO debt VALUES (1); END;
          CREATE TRIGGER enrolled AFTER INSERT ON devices BEGIN INSERT INTO debt VALUES (1); END;",
-    )
-    .await;
+        )
+        .await;
     assert!(store.put_numbers(vec![entry(0, "after"), entry(1, "after")]).await.unwrap_err().is_unavailable());
     assert!(store.enable(&number(0), false).await.unwrap_err().is_unavailable());
     assert!(store.delete_number(&number(0)).await.unwrap_err().is_unavailable());
@@ -155,18 +151,18 @@ async fn a_failed_commit_changes_nothing_in_memory() {
     let facts = store.facts(&number(0), START).await.unwrap();
     assert!(facts.known.has_client, "it is still switched on, and its client is still there");
     is_the_same(&store, START).await;
-    run(folder.path(), "DROP TRIGGER added; DROP TRIGGER changed; DROP TRIGGER removed; DROP TRIGGER enrolled;").await;
+    database.run("DROP TRIGGER added; DROP TRIGGER changed; DROP TRIGGER removed; DROP TRIGGER enrolled;").await;
     store.put_numbers(vec![entry(0, "after")]).await.unwrap();
     assert_eq!(name(0).await.as_deref(), Some("after"));
 }
 
 #[tokio::test]
 async fn memory_changes_after_the_commit_and_not_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
     store.put_numbers(vec![entry(0, "Alice")]).await.unwrap();
     assert!(store.add_device(number(0), device_row(0, 1), START).await.unwrap());
-    let mut other = connect(folder.path()).await;
+    let mut other = connect(&database).await;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
     let id = device(0);
     let mut revoked = std::pin::pin!(store.delete_device(&id));
@@ -179,16 +175,14 @@ async fn memory_changes_after_the_commit_and_not_before() {
 
 #[tokio::test]
 async fn what_another_program_writes_is_noticed() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
     store.put_numbers(vec![entry(0, "Alice"), entry(1, "Bob")]).await.unwrap();
     for (n, token) in [(0, 1), (1, 2)] {
         assert!(store.add_device(number(n), device_row(n, token), START).await.unwrap());
     }
     assert!(store.add_binding(binding(0, 0)).await.unwrap());
-    run(
-        folder.path(),
-        "DELETE FROM devices WHERE id = 'd-0'; DELETE FROM bindings; DELETE FROM numbers WHERE number = '+12125550101';
+    database.run("DELETE FROM devices WHERE id = 'd-0'; DELETE FROM bindings; DELETE FROM numbers WHERE number = '+12125550101';
          UPDATE numbers SET name = 'Alicia'; INSERT INTO tokens VALUES (zeroblob(32), 'agent', 'x');",
     )
     .await;
@@ -206,10 +200,8 @@ async fn what_another_program_writes_is_noticed() {
     assert_eq!(store.directory.read().version(), version);
 }
 
-#[tokio::test]
-async fn only_lists_of_everything_read_the_database() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn only_lists_of_everything_read_the_database(database: &TestDatabase) {
+    let store = database.open().await;
     store.put_numbers(vec![NumberRow { credential: Some(hash(1)), ..entry(0, "Alice") }]).await.unwrap();
     store.put_token(TokenRole::Agent, "config-agent", Some(hash(2))).await.unwrap();
     assert!(store.add_device(number(0), device_row(0, 3), START).await.unwrap());
@@ -237,10 +229,8 @@ async fn only_lists_of_everything_read_the_database() {
     assert_eq!(store.reads(), before + 3);
 }
 
-#[tokio::test]
-async fn two_numbers_may_swap_their_credentials_in_one_commit() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn two_numbers_may_swap_their_credentials_in_one_commit(database: &TestDatabase) {
+    let store = database.open().await;
     let with = |n, credential| NumberRow { credential: Some(hash(credential)), ..entry(n, "x") };
     store.put_numbers(vec![with(0, 0), with(1, 1)]).await.unwrap();
     let swap = [with(0, 2), with(1, 0), with(0, 1)].map(|row| store.put_numbers(vec![row]));
@@ -249,10 +239,8 @@ async fn two_numbers_may_swap_their_credentials_in_one_commit() {
     assert_eq!([owner(0).await, owner(1).await, owner(2).await], [Some(number(1)), Some(number(0)), None]);
 }
 
-#[tokio::test]
-async fn more_rows_than_one_statement_reads_are_all_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn more_rows_than_one_statement_reads_are_all_there(database: &TestDatabase) {
+    let store = database.open().await;
     let many = || 0..2 * ROWS + 1;
     let nth = |n: usize| -> Number { format!("+1212{n:07}").parse().unwrap() };
     let secret = |n: usize| credential_hash(&n.to_string());
@@ -285,7 +273,7 @@ async fn more_rows_than_one_statement_reads_are_all_there() {
     let last = later + Duration::from_millis(59_999);
     assert_eq!(store.taking_part(&number(0), last, 10_000).await.unwrap().len(), ids.len());
     store.close().await;
-    let store = open(folder.path()).await;
+    let store = database.open().await;
     have_moved(&store).await;
     assert_eq!(store.taking_part(&number(0), last, 10_000).await.unwrap().len(), ids.len());
     store.expire_bindings(later + Duration::from_secs(60)).await.unwrap();
@@ -294,23 +282,23 @@ async fn more_rows_than_one_statement_reads_are_all_there() {
 
 #[tokio::test]
 async fn a_row_that_cant_be_read_is_passed_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
     store.put_numbers(vec![entry(0, "Alice"), entry(1, "Bob"), entry(2, "Carol")]).await.unwrap();
     for id in 0..3 {
         assert!(store.add_binding(binding(id, 0)).await.unwrap());
     }
     store.close().await;
-    run(
-        folder.path(),
-        "UPDATE numbers SET extensions = '{}' WHERE number = '+12125550101';
+    database
+        .run(
+            "UPDATE numbers SET extensions = '{}' WHERE number = '+12125550101';
          UPDATE numbers SET name = CAST(x'ff' AS TEXT) WHERE number = '+12125550102';
          UPDATE bindings SET offer = '{}' WHERE id = 'c-1';
          UPDATE bindings SET expires = 'x' WHERE id = 'c-2';
          INSERT INTO tokens VALUES (zeroblob(32), CAST(x'ff' AS TEXT), 'x');",
-    )
-    .await;
-    let store = open(folder.path()).await;
+        )
+        .await;
+    let store = database.open().await;
     for n in 1..3 {
         assert!(!store.facts(&number(n), START).await.unwrap().known.served);
     }
@@ -333,10 +321,8 @@ async fn a_row_that_cant_be_read_is_passed_over() {
     assert!(store.facts(&number(1), START).await.unwrap().known.served);
 }
 
-#[tokio::test]
-async fn entries_share_the_name_of_their_pbx() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn entries_share_the_name_of_their_pbx(database: &TestDatabase) {
+    let store = database.open().await;
     store.put_numbers(vec![entry(0, "Alice"), entry(1, "Bob")]).await.unwrap();
     let name = async |n| store.facts(&number(n), START).await.unwrap().known.home.unwrap();
     let [alice, bob] = [name(0).await, name(1).await];

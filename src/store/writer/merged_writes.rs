@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
-
 use super::Done;
 use crate::core::base::name::{CallId, ClientId};
 use crate::core::base::time::UnixMillis;
 use crate::store::delivery_writes::StateChange;
 use crate::store::record::CallRecord;
+use crate::store::sql::Connection;
 use crate::store::{DeliveryState, StoreError, calls, delivery_writes};
 
 /// The writes that are deferred.
@@ -54,7 +53,7 @@ impl<'a> MergedWrites<'a> {
     /// Changes the states of deliveries, if a change to one of these is deferred. Returns whether it wrote them.
     pub(in crate::store) async fn write_states_of(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         ids: &[&str],
     ) -> Result<bool, StoreError> {
         let is_deferred = self.states.first().is_some_and(|first| ids.iter().any(|id| first.contains_key(*id)));
@@ -65,7 +64,7 @@ impl<'a> MergedWrites<'a> {
     }
 
     /// Changes the states of deliveries.
-    pub(super) async fn write_states(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(super) async fn write_states(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
         for changes in std::mem::take(&mut self.states) {
             delivery_writes::change_states(connection, &changes).await?;
         }
@@ -73,7 +72,7 @@ impl<'a> MergedWrites<'a> {
     }
 
     /// Makes all writes that are deferred.
-    pub(super) async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(super) async fn write(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
         let last: Vec<&CallRecord> = std::mem::take(&mut self.calls).into_values().collect();
         calls::save(connection, &last).await?;
         self.write_states(connection).await

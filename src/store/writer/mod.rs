@@ -1,21 +1,25 @@
 //! The task that does all writes.
 
+mod group;
+#[cfg(test)]
+mod group_tests;
 mod merged_writes;
 
 #[cfg(test)]
 mod tests;
 
+use crate::store::sql::Connection;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
+pub use group::WRITE_BUDGET;
 pub(super) use merged_writes::MergedWrites;
 
 use super::deliveries::Parted;
 use super::devices::{DeviceRow, EnrolOutcome, Enrolment};
-use super::directory::{DirectoryChanges, SharedDirectory};
+use super::directory::SharedDirectory;
 use super::file_lock::FileLock;
 use super::record::CallRecord;
 use super::settings::TokenRole;
@@ -143,7 +147,7 @@ struct State {
 
 impl Writer {
     /// Starts the task, which holds the lock until it ends: nobody else writes before its last commit.
-    pub(super) fn start(connection: SqliteConnection, directory: SharedDirectory, lock: FileLock) -> Writer {
+    pub(super) fn start(connection: Connection, directory: SharedDirectory, lock: Option<FileLock>) -> Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let state = Arc::new(State { directory, ..State::default() });
         tokio::spawn(write(connection, queue, state.clone(), lock));
@@ -194,11 +198,12 @@ impl Store {
     }
 }
 
-async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>, state: Arc<State>, lock: FileLock) {
+async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state: Arc<State>, lock: Option<FileLock>) {
     let _closed = state.closed.clone().drop_guard();
     // Dropped before `_closed`, so that a closed store can be opened again at once.
     let _lock = lock;
     let mut group = Vec::with_capacity(GROUP);
+    let renewal = connection.renewal();
     loop {
         tokio::select! {
             biased;
@@ -208,8 +213,24 @@ async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>,
                 queue.close();
                 continue;
             }
+            // A transaction renews the lease.
+            () = tokio::time::sleep(renewal.unwrap_or_default()), if renewal.is_some() => {
+                let renewed = group::commit(&mut connection, &[], &state.directory).await.map(|_| Done::Rows(0));
+                note(&renewed, &state);
+                if let Err(error) = renewed && error.is_final() {
+                    return tracing::error!(%error, "no write can succeed any more");
+                }
+                continue;
+            }
         }
-        if !commit(&mut connection, &mut group, &state).await {
+        let mut is_over = false;
+        let results = group::commit_or_one_by_one(&mut connection, &group, &state.directory).await;
+        for (job, result) in group.drain(..).zip(results) {
+            note(&result, &state);
+            is_over |= result.as_ref().is_err_and(StoreError::is_final);
+            let _ = job.done.send(result);
+        }
+        if is_over {
             // No write can succeed any more. The task's supervisor notices its end.
             return;
         }
@@ -217,65 +238,6 @@ async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>,
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly");
     }
-}
-
-/// Commits a group of writes, one by one if the group fails. Returns false if SQLite's thread is gone.
-async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: &State) -> bool {
-    let results = match together(connection, group, &state.directory).await {
-        Ok(results) => results.into_iter().map(Ok).collect(),
-        // The whole database fails, so retrying each write is useless.
-        Err(error) if error.is_unavailable() => group.iter().map(|_| Err(error.clone())).collect(),
-        Err(_) => {
-            let mut results = Vec::with_capacity(group.len());
-            for job in group.iter() {
-                let alone = together(connection, std::slice::from_ref(job), &state.directory).await;
-                results.push(alone.map(|mut done| done.pop().unwrap_or(Done::Rows(0))));
-            }
-            results
-        }
-    };
-    let mut alive = true;
-    for (job, result) in group.drain(..).zip(results) {
-        note(&result, state);
-        alive &= !matches!(result, Err(StoreError::Crashed));
-        let _ = job.done.send(result);
-    }
-    alive
-}
-
-async fn together(
-    connection: &mut SqliteConnection,
-    group: &[Job],
-    directory: &SharedDirectory,
-) -> Result<Vec<Done>, StoreError> {
-    let done = transaction(connection, group, directory).await;
-    if done.is_err() {
-        // On a full disk SQLite has already rolled back, and this fails. That would break the transaction count of
-        // sqlx, so this doesn't use sqlx's transactions.
-        let _ = sqlx::query("ROLLBACK").execute(connection).await;
-    }
-    done
-}
-
-async fn transaction(
-    connection: &mut SqliteConnection,
-    group: &[Job],
-    directory: &SharedDirectory,
-) -> Result<Vec<Done>, StoreError> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    let mut results = Vec::with_capacity(group.len());
-    let mut merged = MergedWrites::default();
-    let mut changes = DirectoryChanges::default();
-    for job in group {
-        let done = run(connection, &job.write, &mut merged).await?;
-        changes.note(&job.write, &done);
-        results.push(done);
-    }
-    merged.write(connection).await?;
-    changes.read(connection, directory).await?;
-    sqlx::query("COMMIT").execute(connection).await?;
-    changes.apply(directory);
-    Ok(results)
 }
 
 fn note(result: &Result<Done, StoreError>, state: &State) {
@@ -296,7 +258,7 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
 
 /// Makes a write, or defers it if it can be merged with others.
 async fn run<'a>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     write: &'a Write,
     merged: &mut MergedWrites<'a>,
 ) -> Result<Done, StoreError> {

@@ -5,7 +5,6 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::json;
-use sqlx::SqlitePool;
 
 use crate::contract::{ClientForm, Message, MessageBody, NumberEntry, PeerClient, PeerIdentity, Role};
 use crate::core::base::name::{CallId, ClientId};
@@ -13,7 +12,14 @@ use crate::core::base::time::UnixMillis;
 use crate::core::call::Call;
 use crate::core::numbering::number::Number;
 use crate::store::record::{self, CallRecord};
-use crate::store::{Commit, Delivery, DeliveryState, NumberRow, SipFailure, Store};
+use crate::store::test_database::{TestDatabase, on_both_databases};
+use crate::store::{Commit, Delivery, DeliveryState, NumberRow, SipFailure, Store, sql};
+
+on_both_databases! {
+    writes_beyond_one_statement_are_all_made,
+    a_write_that_fails_fails_alone,
+    the_messages_of_a_pair_end_in_their_order,
+}
 
 const CALLS: u8 = 3;
 const CLIENTS: u8 = 4;
@@ -156,29 +162,29 @@ async fn write(store: &Store, request: Request) -> String {
     String::new()
 }
 
-/// All calls, deliveries and numbers.
+/// All calls, deliveries and numbers, as text. The ids of messages that announce the end of a pair are random, and left out.
 async fn rows(store: &Store) -> Vec<String> {
     let mut rows = Vec::new();
     for select in [
-        "SELECT json_array(id, pbx, calling, called, route, reason, decided, ended, body) FROM calls ORDER BY id",
-        "SELECT json_array(iif(kind = 'ended', '', id), call, number, other, client, form, kind,
-             iif(kind = 'ended', '', body), is_open, state, attempts, created, delivered, error)
-         FROM deliveries ORDER BY rowid",
-        "SELECT json_array(number, hex(credential)) FROM numbers ORDER BY number",
+        "SELECT id || ' ' || pbx || ' ' || COALESCE(calling, '-') || ' ' || called || ' ' || route || ' ' || reason || ' ' ||
+             decided || ' ' || COALESCE(CAST(ended AS TEXT), '-') || ' ' || body FROM calls ORDER BY id",
+        "SELECT CASE kind WHEN 'ended' THEN '' ELSE id || body END || ' ' || call || ' ' || number || ' ' || other || ' ' ||
+             client || ' ' || form || ' ' || kind || ' ' || is_open || ' ' || state || ' ' || attempts || ' ' || created ||
+             ' ' || COALESCE(CAST(delivered AS TEXT), '-') || ' ' || COALESCE(error, '-') FROM deliveries",
+        "SELECT number FROM numbers WHERE credential IS NOT NULL ORDER BY number",
+        "SELECT number FROM numbers ORDER BY number",
     ] {
-        rows.extend(sqlx::query_scalar::<_, String>(select).fetch_all(&store.pool).await.unwrap());
+        let mut found = sql::scalar::<String>(select).fetch_all(&store.pool).await.unwrap();
+        found.sort();
+        rows.extend(found);
     }
     rows
 }
 
-async fn open(folder: &tempfile::TempDir) -> Store {
-    Store::open(&folder.path().join("sidecall.db")).await.unwrap()
-}
-
-/// Makes the writes of each group at once, and compares with a store that makes them one by one.
-async fn follow(groups: Vec<Vec<Request>>) {
-    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let [together, alone] = [open(&folders[0]).await, open(&folders[1]).await];
+/// Makes the writes of each group at once, and compares with a store that makes them one by one in SQLite.
+async fn follow(groups: Vec<Vec<Request>>, database: &TestDatabase) {
+    let other = TestDatabase::sqlite();
+    let [together, alone] = [database.open().await, other.open().await];
     for group in groups {
         let mut expected = Vec::with_capacity(group.len());
         for request in &group {
@@ -192,42 +198,57 @@ async fn follow(groups: Vec<Vec<Request>>) {
     alone.close().await;
 }
 
+fn any_groups() -> impl Strategy<Value = Vec<Vec<Request>>> {
+    vec(vec(any_request(), 1..24), 1..5)
+}
+
+fn block_on(follow: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(follow);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_group_leaves_what_its_writes_leave_one_by_one(groups in vec(vec(any_request(), 1..24), 1..5)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(follow(groups));
+    fn a_group_leaves_what_its_writes_leave_one_by_one(groups in any_groups()) {
+        block_on(follow(groups, &TestDatabase::sqlite()));
     }
+}
+
+#[test]
+fn a_group_in_postgresql_leaves_what_its_writes_leave_in_sqlite() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    proptest!(ProptestConfig::with_cases(32), |(groups in any_groups())| {
+        block_on(async {
+            database.open().await.close().await;
+            database.run("DELETE FROM calls; DELETE FROM deliveries; DELETE FROM numbers").await;
+            follow(groups, &database).await;
+        });
+    });
 }
 
 #[tokio::test]
 async fn a_call_that_changed_ten_times_is_written_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
-    let other =
-        SqlitePool::connect(&format!("sqlite://{}", folder.path().join("sidecall.db").display())).await.unwrap();
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
     let count = "CREATE TABLE writes (id TEXT);
                  CREATE TRIGGER added AFTER INSERT ON calls BEGIN INSERT INTO writes VALUES (new.id); END;
                  CREATE TRIGGER changed AFTER UPDATE ON calls BEGIN INSERT INTO writes VALUES (new.id); END;";
-    sqlx::raw_sql(count).execute(&other).await.unwrap();
+    database.run(count).await;
     let changes = (1..=10).flat_map(|seq| [0, 1].map(|n| call(n, seq, None)));
     let commits: Vec<Commit> = changes.map(|call| store.save_calls(vec![call]).unwrap()).collect();
     for commit in commits {
         commit.wait().await.unwrap();
     }
-    let writes: Vec<String> = sqlx::query_scalar("SELECT id FROM writes ORDER BY id").fetch_all(&other).await.unwrap();
+    let writes = sql::scalar::<String>("SELECT id FROM writes ORDER BY id").fetch_all(&store.pool).await.unwrap();
     assert_eq!(writes, ["0199-0", "0199-1"]);
     for n in 0..2 {
         assert_eq!(store.call(&call_id(n)).await.unwrap().unwrap().last_seq, 10);
     }
 }
 
-#[tokio::test]
-async fn writes_beyond_one_statement_are_all_made() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+async fn writes_beyond_one_statement_are_all_made(database: &TestDatabase) {
+    let store = database.open().await;
     let all: Vec<Delivery> = (0..200).map(|n| delivery(n, n, 0, text())).collect();
     store.add_deliveries(all).await.unwrap();
     let mut commits = Vec::new();
@@ -248,10 +269,21 @@ async fn writes_beyond_one_statement_are_all_made() {
     }
 }
 
-#[tokio::test]
-async fn a_write_that_fails_fails_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+/// PostgreSQL once returned them in the order in which they were written.
+async fn the_messages_of_a_pair_end_in_their_order(database: &TestDatabase) {
+    let deliver = |id, to| Request::Deliver { id, call: 0, to, is_peer: true };
+    let told = (0..2).map(|id| Request::Delivered(id, None, 1)).collect();
+    follow(vec![vec![deliver(1, 0), deliver(0, 1)], told, vec![Request::Part(0)]], database).await;
+    let store = database.open().await;
+    for (id, to) in [(3, 0), (2, 1)] {
+        store.add_deliveries(vec![delivery(id, 1, to, peer())]).await.unwrap();
+    }
+    let parted = store.part(&call_id(1), numbers(), UnixMillis(9)).await.unwrap();
+    assert_eq!(parted.dropped, ["d-2", "d-3"]);
+}
+
+async fn a_write_that_fails_fails_alone(database: &TestDatabase) {
+    let store = database.open().await;
     let entry = || NumberEntry { credential: Some("a-credential-of-one".to_owned()), ..NumberEntry::default() };
     let [first, second] = numbers();
     let (saved, first, second) = tokio::join!(

@@ -9,10 +9,10 @@ use proptest::prelude::*;
 
 use super::{
     CLIENTS, DEVICES, SECRETS, START, binding, client, device, device_row, hash, is_the_same, lifetime, number, offer,
-    open,
 };
 use crate::contract::{Capability, NumberKind};
 use crate::core::base::time::{ClockReading, UnixMillis};
+use crate::store::test_database::TestDatabase;
 use crate::store::{Binding, Enrolment, EnrolmentAuthor, NumberRow, Renewal, Store, StoreError, TokenRole};
 
 /// A write, as somebody asks for it.
@@ -150,9 +150,8 @@ async fn write(store: &Store, request: Request, now: UnixMillis) -> Result<(), S
 }
 
 /// Makes the requests of each group at once, each group so many milliseconds after the one before.
-async fn follow(groups: Vec<(u16, Vec<Request>)>) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn follow(groups: Vec<(u16, Vec<Request>)>, database: &TestDatabase) {
+    let store = database.open().await;
     let mut now = START;
     for (passed, requests) in groups {
         now = now + Duration::from_millis(passed.into());
@@ -164,17 +163,33 @@ async fn follow(groups: Vec<(u16, Vec<Request>)>) {
         is_the_same(&store, now).await;
     }
     store.close().await;
-    let store = open(folder.path()).await;
+    let store = database.open().await;
     is_the_same(&store, now).await;
     store.close().await;
+}
+
+fn any_groups() -> impl Strategy<Value = Vec<(u16, Vec<Request>)>> {
+    vec((0..400u16, vec(any_request(), 1..6)), 1..16)
+}
+
+fn block_on(follow: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(follow);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn memory_says_what_the_database_says(groups in vec((0..400u16, vec(any_request(), 1..6)), 1..16)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(follow(groups));
+    fn memory_says_what_sqlite_says(groups in any_groups()) {
+        block_on(follow(groups, &TestDatabase::sqlite()));
     }
+}
+
+#[test]
+fn memory_says_what_postgresql_says() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    proptest!(ProptestConfig::with_cases(24), |(groups in any_groups())| {
+        // Each continues with what the one before has left.
+        block_on(follow(groups, &database));
+    });
 }

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
-
 use crate::contract::{ClientForm, NumberKind};
 use crate::core::address::disclosure::OfferTo;
 use crate::core::base::time::UnixMillis;
-use crate::store::{Binding, NumberRow, Store};
+use crate::store::test_database::{TestDatabase, on_both_databases};
+use crate::store::{Binding, NumberRow, sql};
 
-#[tokio::test]
-async fn plain_columns_stay_as_they_are() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+on_both_databases! {
+    plain_columns_stay_as_they_are,
+}
+
+async fn plain_columns_stay_as_they_are(database: &TestDatabase) {
+    let store = database.open().await;
     let number = |number: &str, extensions: &[&str]| NumberRow {
         number: number.parse().unwrap(),
         name: None,
@@ -44,12 +45,13 @@ async fn plain_columns_stay_as_they_are() {
     for binding in &bindings {
         assert!(store.add_binding(binding.clone()).await.unwrap());
     }
-    let numbers = sqlx::query_scalar::<_, String>("SELECT extensions FROM numbers ORDER BY number");
+    let numbers = sql::scalar::<String>("SELECT extensions FROM numbers ORDER BY number");
     let numbers = numbers.fetch_all(&store.pool).await.unwrap();
     assert_eq!(numbers, [r#"["+12125550101","1003;phone-context=pbx.example"]"#, "[]"]);
-    let clients = sqlx::query("SELECT capabilities, offer FROM bindings ORDER BY id");
+    let clients = sql::query("SELECT capabilities, offer FROM bindings ORDER BY id");
     let clients = clients.fetch_all(&store.pool).await.unwrap();
-    let clients: Vec<[String; 2]> = clients.iter().map(|row| [row.get(0), row.get(1)]).collect();
+    let clients: Vec<[String; 2]> =
+        clients.iter().map(|row| [row.try_get(0).unwrap(), row.try_get(1).unwrap()]).collect();
     assert_eq!(
         clients,
         [

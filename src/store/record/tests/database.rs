@@ -9,7 +9,7 @@ use crate::core::base::time::UnixMillis;
 use crate::core::call::remote_side::PeerDeliveryState;
 use crate::core::call::{Call, Membership, Phase};
 use crate::core::numbering::number::Number;
-use crate::store::{CallFilter, Delivery, Store, StoredOffer};
+use crate::store::{CallFilter, Delivery, Store, StoredOffer, sql};
 
 /// Runs statements on a closed database.
 async fn run(database: &Path, sql: &'static str) {
@@ -118,6 +118,6 @@ async fn a_database_from_before_records_is_read_and_continued() {
     assert_eq!(parted.dropped, [pending[1].message.id.clone()]);
     let ended: Vec<_> = parted.ended.into_iter().map(|delivery| (delivery.number, delivery.message.body)).collect();
     assert_eq!(ended, [(fred, MessageBody::Ended { number: Some(gina) })]);
-    let bodies = sqlx::query_scalar::<_, String>("SELECT body FROM calls").fetch_all(&store.pool).await.unwrap();
+    let bodies = sql::scalar::<String>("SELECT body FROM calls").fetch_all(&store.pool).await.unwrap();
     assert!(bodies.iter().all(|body| body.starts_with(r#"{"v":1,"id":"#)), "{bodies:?}");
 }

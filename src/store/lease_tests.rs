@@ -1,0 +1,143 @@
+//! One process writes to a PostgreSQL database, and each of its writes is made once.
+
+use super::test_database::TestDatabase;
+use super::test_proxy::{Fault, Proxy};
+use super::{DeliveryState, NumberRow, Store, StoreError};
+use crate::contract::NumberEntry;
+use crate::core::numbering::number::Number;
+
+fn row(number: &str) -> NumberRow {
+    NumberRow::new(number.parse().unwrap(), NumberEntry::default())
+}
+
+async fn numbers(store: &Store) -> Vec<Number> {
+    store.numbers(None, 10).await.unwrap().into_iter().map(|view| view.number).collect()
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused_while_the_first_one_lives() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let store = database.open().await;
+    let refused = Store::open(&database.location()).await.unwrap_err();
+    let StoreError::InUse { holder, .. } = &refused else { panic!("{refused}") };
+    assert!(holder.starts_with(&format!("process {} on ", std::process::id())), "{holder}");
+    assert!(refused.to_string().ends_with("stop it first, or set node.database to another one"), "{refused}");
+    store.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    store.close().await;
+    // Closing it frees it at once.
+    let next = database.open().await;
+    assert_eq!(numbers(&next).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_lease_of_a_killed_process_lapses() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    let left =
+        "UPDATE leases SET owner = 'process 1 on elsewhere', fencing = 7, expires = now() + INTERVAL '2 seconds'";
+    database.run(left).await;
+    let next = database.open().await;
+    next.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    let lease = "SELECT fencing FROM leases WHERE expires > now()";
+    assert_eq!(super::sql::scalar::<i64>(lease).fetch_one(&next.pool).await.unwrap(), 8);
+}
+
+/// As after SIGSTOP: while it stood still, another one has taken over.
+#[tokio::test]
+async fn a_process_that_was_stopped_changes_nothing_any_more() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let store = database.open().await;
+    store.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    database.run("UPDATE leases SET fencing = fencing + 1, expires = now()").await;
+    let put = store.put_numbers(vec![row("+12125550101")]).await.unwrap_err();
+    assert!(put.is_unavailable(), "{put}");
+    // Its supervisor learns of it.
+    store.ended().await;
+    assert!(store.put_numbers(vec![row("+12125550102")]).await.is_err());
+    let next = database.open().await;
+    assert_eq!(numbers(&next).await, ["+12125550100".parse().unwrap()]);
+}
+
+/// Another process waits for its locks, and takes over when the server has ended its transaction.
+#[tokio::test]
+async fn a_process_that_was_stopped_in_a_transaction_loses_the_database() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let stopped = Store::open(&proxy.location()).await.unwrap();
+    proxy.fail(Fault::SwallowFrom("COMMIT"));
+    let lost = stopped.put_numbers(vec![row("+12125550100")]).await.unwrap_err();
+    assert!(lost.is_unavailable() && proxy.fault() == Some(Fault::Swallow), "{lost}");
+    let next = database.open().await;
+    next.put_numbers(vec![row("+12125550101")]).await.unwrap();
+    proxy.heal();
+    // It notices by itself.
+    stopped.ended().await;
+    assert_eq!(numbers(&next).await, ["+12125550101".parse().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_lock_on_the_lease_is_waited_for_and_names_its_owner() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    database.run("UPDATE leases SET owner = 'process 1 on elsewhere'").await;
+    let holds = database.hold("UPDATE leases SET commits = commits").await;
+    let refused = Store::open(&database.location()).await.unwrap_err();
+    let StoreError::InUse { holder, .. } = &refused else { panic!("{refused}") };
+    assert_eq!(holder, "process 1 on elsewhere");
+    assert_eq!(database.waiting().await, 0, "no attempt is left on the server");
+    drop(holds);
+    database.open().await.close().await;
+}
+
+/// A million numbers take longer than the lease lasts.
+#[tokio::test]
+async fn nobody_takes_the_database_over_while_its_directory_is_loaded() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    let holds = database.hold("LOCK TABLE devices IN ACCESS EXCLUSIVE MODE").await;
+    let location = database.location();
+    let loads = tokio::spawn(async move { Store::open(location).await });
+    // By then it has the lease.
+    while database.waiting().await == 0 {}
+    // This one is as patient as a lease is long, and more.
+    let refused = Store::open(&database.location()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+    drop(holds);
+    loads.await.unwrap().unwrap().put_numbers(vec![row("+12125550100")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_is_made_once_if_the_connection_breaks_at_its_commit() {
+    for fault in [Fault::CutBefore("COMMIT"), Fault::CutAfter("COMMIT")] {
+        let Some(database) = TestDatabase::postgres() else { return };
+        let proxy = Proxy::before(&database);
+        let store = Store::open(&proxy.location()).await.unwrap();
+        let insert = "INSERT INTO deliveries VALUES
+            ('d', 'c', '+1', '+2', 'x', 'sip', 'peer', '', 0, 'pending', 0, 0, NULL, NULL)";
+        database.run(insert).await;
+        proxy.fail(fault);
+        let attempt = store.attempted("d", DeliveryState::Pending, Some("no answer".to_owned())).unwrap();
+        attempt.wait().await.unwrap();
+        assert_eq!(proxy.fault(), None, "it was cut");
+        let attempts = super::sql::scalar::<i64>("SELECT attempts FROM deliveries");
+        assert_eq!(attempts.fetch_one(&store.pool).await.unwrap(), 1, "{fault:?}");
+        store.close().await;
+    }
+}
+
+/// The write fails, though it was made. So memory doesn't have it, until the writer has read everything again.
+#[tokio::test]
+async fn a_commit_that_nobody_knows_of_is_found_when_the_server_is_back() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    proxy.fail(Fault::CutAfterAndRefuse("COMMIT"));
+    let unknown = store.put_numbers(vec![row("+12125550100")]).await.unwrap_err();
+    assert!(unknown.to_string().contains("isn't known whether it was committed"), "{unknown}");
+    assert!(unknown.is_unavailable() && store.is_failing());
+    let number: Number = "+12125550100".parse().unwrap();
+    assert!(store.number(&number).await.unwrap().is_none());
+    proxy.heal();
+    assert!(store.probe(None).await && !store.is_failing());
+    assert!(store.number(&number).await.unwrap().is_some());
+}

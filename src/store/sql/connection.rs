@@ -1,0 +1,142 @@
+//! Connections, of either database.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
+
+use super::lease::{Lease, RENEWAL};
+use super::postgres::{ReadPool, ServerConnection};
+use super::query::{query, scalar};
+use super::{postgres, sqlite};
+use crate::store::StoreError;
+
+/// The connections for reads.
+#[derive(Debug, Clone)]
+pub(in crate::store) enum Pool {
+    /// To an SQLite file.
+    Sqlite(SqlitePool),
+    /// To PostgreSQL.
+    Postgres(ReadPool),
+}
+
+impl Pool {
+    /// Closes all connections.
+    pub(in crate::store) async fn close(&self) {
+        match self {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// One connection: the writer's.
+#[derive(Debug)]
+pub(in crate::store) enum Connection {
+    /// To an SQLite file.
+    Sqlite(SqliteConnection),
+    /// To PostgreSQL.
+    Postgres(Box<ServerConnection>),
+}
+
+/// Opens the SQLite file at `path`, which exists, and runs migrations. Returns the connection for writes, and those for reads.
+pub(in crate::store) async fn open_file(path: &Path) -> Result<(Connection, Pool), StoreError> {
+    match sqlite::open(path).await {
+        Ok((connection, pool)) => Ok((Connection::Sqlite(connection), Pool::Sqlite(pool))),
+        Err(error) => Err(StoreError::Open { path: path.display().to_string(), reason: error.to_string() }),
+    }
+}
+
+/// Connects to PostgreSQL, takes the lease and runs migrations. Returns the connection for writes, and those for reads.
+/// `name` is the URL without its password. Fails if another process has the lease and doesn't end soon.
+pub(in crate::store) async fn open_url(url: &str, name: &str) -> Result<(Connection, Pool), StoreError> {
+    let (session, pool) = postgres::open(url, name).await?;
+    Ok((Connection::Postgres(Box::new(session)), Pool::Postgres(pool)))
+}
+
+/// Does work with the connection for writes that may take long. No other process takes over meanwhile.
+pub(in crate::store) async fn keep_lease<T>(
+    lease: Option<Lease>,
+    pool: &Pool,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match (lease, pool) {
+        (Some(lease), Pool::Postgres(pool)) => lease.keep(pool, work).await,
+        _ => work.await,
+    }
+}
+
+impl Connection {
+    /// Says until when the next transaction must be made, with its retries. An SQLite file has its own limits.
+    pub(in crate::store) fn must_end_by(&mut self, deadline: Instant) {
+        if let Connection::Postgres(session) = self {
+            session.must_end_by(deadline);
+        }
+    }
+
+    /// Lets the transaction read a lot: each answer and each row has a limit, but not all of them together.
+    pub(in crate::store) async fn take_time(&mut self) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(_) => Ok(()),
+            Connection::Postgres(session) => session.take_time().await,
+        }
+    }
+
+    /// The lease on the database, if it has one.
+    pub(in crate::store) fn lease(&self) -> Option<Lease> {
+        match self {
+            Connection::Sqlite(_) => None,
+            Connection::Postgres(session) => session.lease(),
+        }
+    }
+
+    /// Begins a transaction that writes. Connects first if the connection to PostgreSQL is lost.
+    ///
+    /// On a full disk SQLite has already rolled back when [`Connection::roll_back`] is called, which fails then. That would
+    /// break the transaction count of sqlx, so this doesn't use sqlx's transactions.
+    pub(in crate::store) async fn begin(&mut self) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(_) => query("BEGIN IMMEDIATE").execute(self).await.map(drop),
+            Connection::Postgres(session) => session.begin().await,
+        }
+    }
+
+    /// Commits the transaction.
+    pub(in crate::store) async fn commit(&mut self) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(_) => query("COMMIT").execute(self).await.map(drop),
+            Connection::Postgres(session) => session.commit().await,
+        }
+    }
+
+    /// Rolls the transaction back.
+    pub(in crate::store) async fn roll_back(&mut self) -> Result<(), StoreError> {
+        query("ROLLBACK").execute(self).await.map(drop)
+    }
+
+    /// A number that changes when another connection has written to the SQLite file, and, rarely, after a write that has
+    /// failed; or when it isn't known what a commit has done to the PostgreSQL database, where the lease keeps others from
+    /// writing.
+    pub(in crate::store) async fn data_version(&mut self) -> Result<i64, StoreError> {
+        match self {
+            Connection::Sqlite(_) => scalar("PRAGMA data_version").fetch_one(self).await,
+            Connection::Postgres(session) => Ok(session.doubtful_commits()),
+        }
+    }
+
+    /// How often an empty transaction must be made, if at all, so that no other process takes over.
+    pub(in crate::store) fn renewal(&self) -> Option<Duration> {
+        match self {
+            Connection::Sqlite(_) => None,
+            Connection::Postgres(_) => Some(RENEWAL),
+        }
+    }
+
+    /// Closes it.
+    pub(in crate::store) async fn close(self) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(connection) => Ok(connection.close().await?),
+            Connection::Postgres(session) => session.close().await,
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! PostgreSQL: connects, gives parameters to its statements, and notices a connection that is lost or hangs.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
+use sqlx::query::Query as SqlxQuery;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, PgPool, Postgres};
+
+use super::lease::Lease;
+use super::query::{Query, query};
+use super::row::Row;
+use super::value::Value;
+use crate::store::StoreError;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long a statement may take that somebody waits for. Far shorter than what counts as a hung writer, so that the agent
+/// gets the reason.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How long a statement, or each row, may take at startup, in a copy, and in housekeeping: nobody waits for it.
+const LONG: Duration = Duration::from_secs(60);
+/// How long a read waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(1);
+/// Number of connections for reads.
+const READERS: u32 = 4;
+
+/// The beginning of a transaction. If this process is stopped within one, the server ends it, since it would keep others from
+/// its rows. The server cancels a statement a little before nobody waits for its answer any more: the next one would wait for
+/// the same locks behind it. The settings end with the transaction.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000; SET LOCAL statement_timeout = 2800";
+/// The beginning of a transaction that reads or writes all there is.
+const BEGIN_LONG: &str =
+    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL statement_timeout = 0";
+const NO_LIMIT: &str = "SET LOCAL statement_timeout = 0";
+/// The limits of reads: shorter than [`ANSWER`] and [`LONG`].
+const BRIEF_READS: &str = "SET statement_timeout = 2800";
+const LONG_READ: &str = "SET LOCAL statement_timeout = 58000";
+
+/// How long a connection waits.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    /// As long as somebody waits for each answer, and for none beyond this time.
+    Until(Instant),
+    /// So long for each answer, and for each row.
+    Each(Duration),
+}
+
+/// Connects, takes the lease and runs migrations. Returns the connection for writes, and those for reads. `name` is the URL
+/// without its password.
+pub(super) async fn open(url: &str, name: &str) -> Result<(ServerConnection, ReadPool), StoreError> {
+    let options = PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging();
+    let mut session = ServerConnection::new(options.clone());
+    session.connect().await?;
+    // The schema isn't changed while another process uses it. An empty database has no lease yet.
+    let is_new = session.fetch_all(query(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'leases'",
+    ));
+    let is_new = is_new.await?.is_empty();
+    if is_new {
+        session.migrate().await?;
+    }
+    let lease = Lease::acquire(&mut session, name).await?;
+    session.lease = Some(lease);
+    session.patience = Patience::Each(LONG);
+    let pool = ReadPool::new(options);
+    if !is_new {
+        lease.keep(&pool, session.migrate()).await?;
+    }
+    Ok((session, pool))
+}
+
+/// The connections for reads.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct ReadPool {
+    pool: PgPool,
+    is_patient: bool,
+}
+
+impl ReadPool {
+    fn new(options: PgConnectOptions) -> ReadPool {
+        let pool = PgPoolOptions::new().max_connections(READERS).min_connections(READERS).acquire_timeout(ACQUIRE);
+        let pool = pool.after_connect(|connection, _| connection.execute(BRIEF_READS).map_ok(drop).boxed());
+        ReadPool { pool: pool.connect_lazy_with(options), is_patient: false }
+    }
+
+    /// The same connections, for statements that may take long.
+    pub(super) fn patient(&self) -> ReadPool {
+        ReadPool { pool: self.pool.clone(), is_patient: true }
+    }
+
+    pub(super) async fn execute(&self, query: Query) -> Result<u64, StoreError> {
+        self.run(|connection| bound(query).execute(connection).map_ok(|done| done.rows_affected()).boxed()).await
+    }
+
+    pub(super) async fn fetch_all(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+        let rows = self.run(|connection| bound(query).fetch_all(connection).boxed()).await?;
+        Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
+
+    async fn run<T>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let done = match self.is_patient {
+            true => within(LONG, patiently(&mut connection, work)).await,
+            false => within(ANSWER, work(&mut *connection)).await,
+        };
+        if done.is_err() {
+            // It may still wait for the answer.
+            drop(connection.detach());
+        }
+        done
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Reads in a transaction, since only there a limit of its own ends with it.
+async fn patiently<T>(
+    connection: &mut PgConnection,
+    work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+) -> Result<T, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    transaction.execute(LONG_READ).await?;
+    let done = work(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(done)
+}
+
+/// The connection for writes. It is made again at the next transaction after it was lost.
+pub(in crate::store) struct ServerConnection {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    /// Whether it was lost while rows were read one by one.
+    is_lost: Arc<AtomicBool>,
+    lease: Option<Lease>,
+    doubtful_commits: i64,
+    patience: Patience,
+}
+
+impl ServerConnection {
+    fn new(options: PgConnectOptions) -> ServerConnection {
+        ServerConnection {
+            options,
+            connection: None,
+            is_lost: Arc::default(),
+            lease: None,
+            doubtful_commits: 0,
+            patience: Patience::Each(ANSWER),
+        }
+    }
+
+    /// Fails as a database that isn't available: the next attempt wouldn't succeed either.
+    async fn connect(&mut self) -> Result<(), StoreError> {
+        let connected = within(CONNECT.min(self.limit()), self.options.connect()).await;
+        self.connection = Some(connected.map_err(|error| match error {
+            StoreError::Disconnected(reason) => StoreError::Unavailable(reason),
+            error => error,
+        })?);
+        Ok(())
+    }
+
+    async fn migrate(&mut self) -> Result<(), StoreError> {
+        let mut migrator = sqlx::migrate!("src/store/postgres_migrations");
+        // Its lock is one that engines such as CockroachDB don't have.
+        migrator.set_locking(false);
+        Ok(migrator.run(self.connected()?).await.map_err(sqlx::Error::from)?)
+    }
+
+    fn connected(&mut self) -> Result<&mut PgConnection, StoreError> {
+        if self.is_lost.swap(false, Ordering::Relaxed) {
+            self.connection = None;
+        }
+        self.connection.as_mut().ok_or_else(|| StoreError::Disconnected("the connection was lost".into()))
+    }
+
+    /// Gives up a connection that is lost.
+    fn checked<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if done.as_ref().is_err_and(StoreError::is_lost) {
+            self.connection = None;
+        }
+        done
+    }
+
+    /// How long the next answer may take.
+    fn limit(&self) -> Duration {
+        match self.patience {
+            Patience::Until(deadline) => ANSWER.min(deadline.saturating_duration_since(Instant::now())),
+            Patience::Each(limit) => limit,
+        }
+    }
+
+    /// From now on, nothing is waited for beyond this time.
+    pub(super) fn must_end_by(&mut self, deadline: Instant) {
+        self.patience = Patience::Until(deadline);
+    }
+
+    /// Lets the transaction read a lot.
+    pub(super) async fn take_time(&mut self) -> Result<(), StoreError> {
+        self.run(NO_LIMIT).await?;
+        self.patience = Patience::Each(ANSWER);
+        Ok(())
+    }
+
+    pub(super) fn lease(&self) -> Option<Lease> {
+        self.lease
+    }
+
+    /// Runs statements that have no parameters.
+    pub(super) async fn run(&mut self, statements: &'static str) -> Result<(), StoreError> {
+        let limit = self.limit();
+        let done = within(limit, self.connected()?.execute(sqlx::raw_sql(statements))).await;
+        self.checked(done).map(drop)
+    }
+
+    /// Begins a transaction. Connects first if the connection is lost.
+    pub(super) async fn open_transaction(&mut self) -> Result<(), StoreError> {
+        if self.connected().is_err() {
+            self.connect().await?;
+        }
+        self.run(match self.patience {
+            Patience::Until(_) => BEGIN,
+            Patience::Each(_) => BEGIN_LONG,
+        })
+        .await
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        self.open_transaction().await?;
+        let Some(mut lease) = self.lease else { return Ok(()) };
+        lease.check(self).await?;
+        self.lease = Some(lease);
+        Ok(())
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        match self.run("COMMIT").await {
+            Err(lost) if lost.is_lost() => match self.is_committed().await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(lost),
+                Err(StoreError::Fenced) => Err(StoreError::Fenced),
+                Err(_) => {
+                    self.doubtful_commits += 1;
+                    Err(StoreError::Unavailable(format!("it isn't known whether it was committed: {lost}").into()))
+                }
+            },
+            done => done,
+        }
+    }
+
+    /// Whether the transaction that was begun last has been committed: the connection was lost before the answer came.
+    async fn is_committed(&mut self) -> Result<bool, StoreError> {
+        self.open_transaction().await?;
+        let Some(lease) = self.lease else { return Ok(false) };
+        let is_committed = lease.is_committed(self).await?;
+        self.run("ROLLBACK").await?;
+        Ok(is_committed)
+    }
+
+    /// The number of commits since the start of which nobody knows whether they were made.
+    pub(super) fn doubtful_commits(&self) -> i64 {
+        self.doubtful_commits
+    }
+
+    pub(super) async fn execute(&mut self, query: Query) -> Result<u64, StoreError> {
+        let limit = self.limit();
+        let done = within(limit, bound(query).execute(self.connected()?)).await;
+        Ok(self.checked(done)?.rows_affected())
+    }
+
+    pub(super) async fn fetch_all(&mut self, query: Query) -> Result<Vec<Row>, StoreError> {
+        let limit = self.limit();
+        let rows = within(limit, bound(query).fetch_all(self.connected()?)).await;
+        Ok(self.checked(rows)?.into_iter().map(Row::Postgres).collect())
+    }
+
+    pub(super) fn fetch(&mut self, query: Query) -> BoxStream<'_, Result<Row, StoreError>> {
+        let (limit, is_lost) = (self.limit(), self.is_lost.clone());
+        let rows = match self.connected() {
+            Ok(connection) => bound(query).fetch(connection),
+            Err(error) => return stream::iter([Err(error)]).boxed(),
+        };
+        let next = stream::try_unfold(rows, move |mut rows| {
+            let is_lost = is_lost.clone();
+            async move {
+                let row = within(limit, rows.try_next()).await;
+                if row.as_ref().is_err_and(StoreError::is_lost) {
+                    is_lost.store(true, Ordering::Relaxed);
+                }
+                row.map(|row| row.map(|row| (Row::Postgres(row), rows)))
+            }
+        });
+        next.boxed()
+    }
+
+    pub(super) async fn close(mut self) -> Result<(), StoreError> {
+        self.patience = Patience::Each(ANSWER);
+        let released = match self.lease {
+            Some(lease) => lease.release(&mut self).await,
+            None => Ok(()),
+        };
+        match self.connection {
+            Some(connection) => released.and(within(ANSWER, connection.close()).await),
+            None => released,
+        }
+    }
+}
+
+/// Without the options, which have the password.
+impl fmt::Debug for ServerConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConnection").finish_non_exhaustive()
+    }
+}
+
+/// Fails if there is no answer in time.
+async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(StoreError::Late(format!("there was no answer within {:.1} s", limit.as_secs_f64()).into())),
+    }
+}
+
+/// The statement with its parameters. PostgreSQL stores no NUL character, which a caller may have sent.
+fn bound(query: Query) -> SqlxQuery<'static, Postgres, PgArguments> {
+    let statement = match query.text.numbered() {
+        Cow::Borrowed(text) => sqlx::query(text),
+        Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),
+    };
+    query.values.into_iter().fold(statement, |statement, value| match value {
+        Value::Text(Some(text)) if text.contains('\0') => statement.bind(text.replace('\0', "\u{fffd}")),
+        Value::Text(text) => statement.bind(text),
+        Value::Bytes(bytes) => statement.bind(bytes),
+        Value::Integer(number) => statement.bind(number),
+        Value::Bool(condition) => statement.bind(condition),
+    })
+}
+
+#[cfg(test)]
+#[path = "postgres_tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+//! A transaction that another one has undone is made again, and a failure of the whole database is noticed once.
+
+use std::time::Instant;
+
+use futures_util::future::join_all;
+
+use super::group::WRITE_BUDGET;
+use crate::contract::NumberEntry;
+use crate::store::test_database::TestDatabase;
+use crate::store::test_proxy::{Fault, Proxy};
+use crate::store::{NumberRow, Store, StoreError, sql};
+
+fn row(number: &str, credential: Option<&str>) -> NumberRow {
+    let entry = NumberEntry { credential: credential.map(str::to_owned), ..NumberEntry::default() };
+    NumberRow::new(number.parse().unwrap(), entry)
+}
+
+/// A trigger that undoes so many transactions, as other transactions would.
+async fn undo(database: &TestDatabase, with: &'static str) {
+    database.run("CREATE SEQUENCE IF NOT EXISTS attempts").await;
+    database.run(with).await;
+    database.run("CREATE TRIGGER undo BEFORE INSERT ON numbers FOR EACH STATEMENT EXECUTE FUNCTION undo()").await;
+}
+
+async fn attempts(store: &Store) -> i64 {
+    sql::scalar::<i64>("SELECT last_value FROM attempts").fetch_one(&store.pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_transaction_that_collides_is_made_again() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let store = database.open().await;
+    let collisions = "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        CASE nextval('attempts')
+            WHEN 1 THEN RAISE EXCEPTION 'collision' USING ERRCODE = '40001';
+            WHEN 2 THEN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01';
+            ELSE RETURN NULL;
+        END CASE; END $$";
+    undo(&database, collisions).await;
+    store.put_numbers(vec![row("+12125550100", None)]).await.unwrap();
+    assert_eq!((attempts(&store).await, store.failed_writes()), (3, 0));
+    assert_eq!(store.numbers(None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_transaction_that_always_collides_fails_in_time() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let store = database.open().await;
+    let collisions = "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM nextval('attempts');
+        RAISE EXCEPTION 'collision' USING ERRCODE = '40001'; END $$";
+    undo(&database, collisions).await;
+    let begun = Instant::now();
+    let failed = store.put_numbers(vec![row("+12125550100", None)]).await.unwrap_err();
+    assert!(matches!(failed, StoreError::Contended(_)) && begun.elapsed() < WRITE_BUDGET, "{failed}");
+    assert_eq!(attempts(&store).await, 5);
+}
+
+/// Two numbers want one credential, so the writes of the group are made one by one, while the server hangs.
+#[tokio::test]
+async fn writes_that_are_made_one_by_one_fail_together() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    proxy.fail(Fault::SwallowFrom("ROLLBACK"));
+    let rows = (0..8).map(|n| vec![row(&format!("+1212555010{n}"), Some("a-credential-of-one"))]);
+    let begun = Instant::now();
+    let puts = join_all(rows.map(|rows| store.put_numbers(rows))).await;
+    assert!(puts.iter().all(|put| put.as_ref().is_err_and(StoreError::is_unavailable)), "{puts:?}");
+    assert!(begun.elapsed() < 3 * WRITE_BUDGET, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_is_noticed_while_nobody_writes() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    proxy.fail(Fault::CutAfterAndRefuse("BEGIN"));
+    assert!(lab::arrives(2 * WRITE_BUDGET, || store.is_failing()));
+    proxy.heal();
+    assert!(lab::arrives(2 * WRITE_BUDGET, || !store.is_failing()));
+}
