@@ -96,14 +96,17 @@ async fn nobody_takes_the_database_over_while_its_directory_is_loaded() {
     database.open().await.close().await;
     let holds = database.hold("LOCK TABLE devices IN ACCESS EXCLUSIVE MODE").await;
     let location = database.location();
-    let loads = tokio::spawn(async move { Store::open(location).await });
-    // By then it has the lease.
-    while database.waiting().await == 0 {}
-    // This one is as patient as a lease is long, and more.
-    let refused = Store::open(&database.location()).await.unwrap_err();
+    let refusal = async {
+        // By then the other one has the lease.
+        while database.waiting().await == 0 {}
+        // This one is as patient as a lease is long, and more.
+        let refused = Store::open(&location).await.unwrap_err();
+        drop(holds);
+        refused
+    };
+    let (loaded, refused) = tokio::join!(Store::open(&location), refusal);
     assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
-    drop(holds);
-    loads.await.unwrap().unwrap().put_numbers(vec![row("+12125550100")]).await.unwrap();
+    loaded.unwrap().put_numbers(vec![row("+12125550100")]).await.unwrap();
 }
 
 #[tokio::test]

@@ -175,7 +175,8 @@ impl ServerConnection {
         let mut migrator = sqlx::migrate!("src/store/postgres_migrations");
         // Its lock is one that engines such as CockroachDB don't have.
         migrator.set_locking(false);
-        Ok(migrator.run(self.connected()?).await.map_err(sqlx::Error::from)?)
+        // `run` itself makes a future that a spawned task can't await.
+        Ok(migrator.run_direct(None, self.connected()?, false).await.map_err(sqlx::Error::from)?)
     }
 
     fn connected(&mut self) -> Result<&mut PgConnection, StoreError> {
