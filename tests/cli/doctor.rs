@@ -77,7 +77,7 @@ fn doctor_looks_at_the_url_of_the_database() {
     for (url, warns, problem) in [
         ("postgres://u:hidden@127.0.0.1:1/x".to_owned(), true, "sidecall.toml, which holds a secret".to_owned()),
         (
-            format!("postgres://u@127.0.0.1:1/x?sslkey={}", key.display()),
+            format!("postgres://u@127.0.0.1:1/x?sslkey={}", key),
             false,
             "client.key, which holds a secret".to_owned(),
         ),
