@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The connection to the database is lost.
     #[error("the database can't be reached: {0}")]
     Disconnected(Arc<str>),
+    /// The connection was lost at a commit, and the database can't be asked what became of it.
+    #[error("it isn't known whether the last writes were made: {0}")]
+    Doubtful(Arc<str>),
     /// The database refuses a value of this write. Others succeed.
     #[error("the database refuses a value: {0}")]
     Rejected(Arc<str>),
@@ -62,9 +65,9 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a retry of the same request may succeed.
     pub fn is_unavailable(&self) -> bool {
-        use StoreError::{Contended, Disconnected, InUse, Late, Open, Unavailable};
-        matches!(self, Unavailable(_) | Contended(_) | Late(_) | Disconnected(_) | Open { .. } | InUse { .. })
-            || self.is_final()
+        use StoreError::{Contended, Disconnected, Doubtful, InUse, Late, Open, Unavailable};
+        let passes = matches!(self, Unavailable(_) | Contended(_) | Late(_) | Disconnected(_) | Doubtful(_));
+        passes || matches!(self, Open { .. } | InUse { .. }) || self.is_final()
     }
 
     /// Whether the request collides with what is stored.

@@ -67,13 +67,7 @@ impl Store {
     pub async fn probe(&self, reading: Option<&ClockReading>) -> bool {
         let value = reading.and_then(|reading| record::write(&ClockRecord::from(reading.clone())).ok());
         let write = value.map_or(Write::Probe, |value| Write::Setting { name: CLOCK, value: value.into_bytes() });
-        match self.writer.submit(write) {
-            Ok(commit) => {
-                let _ = commit.wait().await;
-                true
-            }
-            Err(_) => false,
-        }
+        self.writer.is_alive(write).await
     }
 
     /// Replaces the token with this name, or removes it if `hash` is `None`.

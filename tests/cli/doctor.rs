@@ -76,11 +76,7 @@ fn doctor_looks_at_the_url_of_the_database() {
     std::fs::write(&key, "a key").unwrap();
     for (url, warns, problem) in [
         ("postgres://u:hidden@127.0.0.1:1/x".to_owned(), true, "sidecall.toml, which holds a secret".to_owned()),
-        (
-            format!("postgres://u@127.0.0.1:1/x?sslkey={}", key),
-            false,
-            "client.key, which holds a secret".to_owned(),
-        ),
+        (format!("postgres://u@127.0.0.1:1/x?sslkey={}", key), false, "client.key, which holds a secret".to_owned()),
     ] {
         std::fs::write(node.config(), config.replace("\"sidecall.db\"", &format!("\"{url}\""))).unwrap();
         let said = out(&node.run(&["doctor", "--json"]));

@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
 /// A writer that says nothing for so long is hung. A slow disk isn't: one `fsync` may take seconds.
 const HUNG: Duration = Duration::from_secs(10);
-// A probe waits for the group before its own one, too.
+// A probe may come when a group begins, and then wait for its own one; but never for the whole queue.
 const _: () = assert!(2 * WRITE_BUDGET.as_secs() + EVERY.as_secs() < HUNG.as_secs());
 /// Every so many times the clock is written down; the other times ask for the lock alone.
 const WRITE: u64 = 5;
@@ -36,11 +36,18 @@ pub(in crate::node) async fn set_clock(store: &Store) -> Result<(), StoreError> 
 
 /// Does work that may take minutes and isn't hung: the copy of a large database, and counts of all there is.
 pub(super) async fn beating<T>(beat: &Beat, work: impl Future<Output = T>) -> T {
+    beating_while(beat, || true, work).await
+}
+
+/// Does work that isn't hung while this holds.
+pub(super) async fn beating_while<T>(beat: &Beat, holds: impl Fn() -> bool, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
-        beat.tick();
         if let Ok(done) = tokio::time::timeout(EVERY, &mut work).await {
             return done;
+        }
+        if holds() {
+            beat.tick();
         }
     }
 }

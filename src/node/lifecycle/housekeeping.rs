@@ -9,7 +9,7 @@ use crate::core::call::Call;
 use crate::monitor::{Beat, Tasks, now};
 use crate::node::config::KeepCalls;
 use crate::node::lifecycle::Upkeep;
-use crate::node::lifecycle::database_probe::beating;
+use crate::node::lifecycle::database_probe::{beating, beating_while};
 use crate::node::live_calls::GRACE;
 use crate::store::{Store, StoreError};
 
@@ -43,7 +43,10 @@ impl Upkeep {
                 () = shutdown.cancelled() => return,
             }
             beat.tick();
-            if let Err(error) = self.tick(n, &beat).await {
+            let store = self.store.clone();
+            // The next write waits for a server that is away and may have committed the last one.
+            let done = beating_while(&beat, || store.is_in_doubt(), self.tick(n, &beat)).await;
+            if let Err(error) = done {
                 // The store has logged that it fails; this is only what is put off by it.
                 tracing::debug!(%error, "housekeeping is put off");
             }

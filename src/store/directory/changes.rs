@@ -105,7 +105,6 @@ impl<'a> DirectoryChanges<'a> {
             let version = DataVersion::read(connection).await?;
             if version != directory.read().version() {
                 tracing::warn!("another program has written to the database: reading the directory again");
-                connection.take_time().await?;
                 self.reloaded = Some(DirectoryTables::load(connection).await?);
                 return Ok(());
             }

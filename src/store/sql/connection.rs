@@ -74,14 +74,6 @@ impl Connection {
         }
     }
 
-    /// Lets the transaction read a lot: each answer and each row has a limit, but not all of them together.
-    pub(in crate::store) async fn take_time(&mut self) -> Result<(), StoreError> {
-        match self {
-            Connection::Sqlite(_) => Ok(()),
-            Connection::Postgres(session) => session.take_time().await,
-        }
-    }
-
     /// The lease on the database, if it has one.
     pub(in crate::store) fn lease(&self) -> Option<Lease> {
         match self {
@@ -114,13 +106,21 @@ impl Connection {
         query("ROLLBACK").execute(self).await.map(drop)
     }
 
+    /// Whether the transaction that was begun last has been committed, if [`StoreError::Doubtful`] came of it.
+    pub(in crate::store) async fn is_committed(&mut self) -> Result<bool, StoreError> {
+        match self {
+            // Its commits are never in doubt.
+            Connection::Sqlite(_) => Ok(false),
+            Connection::Postgres(session) => session.is_committed().await,
+        }
+    }
+
     /// A number that changes when another connection has written to the SQLite file, and, rarely, after a write that has
-    /// failed; or when it isn't known what a commit has done to the PostgreSQL database, where the lease keeps others from
-    /// writing.
+    /// failed. The lease keeps others from writing to a PostgreSQL database.
     pub(in crate::store) async fn data_version(&mut self) -> Result<i64, StoreError> {
         match self {
             Connection::Sqlite(_) => scalar("PRAGMA data_version").fetch_one(self).await,
-            Connection::Postgres(session) => Ok(session.doubtful_commits()),
+            Connection::Postgres(_) => Ok(0),
         }
     }
 

@@ -39,7 +39,6 @@ const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000
 /// The beginning of a transaction that reads or writes all there is.
 const BEGIN_LONG: &str =
     "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL statement_timeout = 0";
-const NO_LIMIT: &str = "SET LOCAL statement_timeout = 0";
 /// The limits of reads: shorter than [`ANSWER`] and [`LONG`].
 const BRIEF_READS: &str = "SET statement_timeout = 2800";
 const LONG_READ: &str = "SET LOCAL statement_timeout = 58000";
@@ -145,7 +144,6 @@ pub(in crate::store) struct ServerConnection {
     /// Whether it was lost while rows were read one by one.
     is_lost: Arc<AtomicBool>,
     lease: Option<Lease>,
-    doubtful_commits: i64,
     patience: Patience,
 }
 
@@ -156,7 +154,6 @@ impl ServerConnection {
             connection: None,
             is_lost: Arc::default(),
             lease: None,
-            doubtful_commits: 0,
             patience: Patience::Each(ANSWER),
         }
     }
@@ -207,13 +204,6 @@ impl ServerConnection {
         self.patience = Patience::Until(deadline);
     }
 
-    /// Lets the transaction read a lot.
-    pub(super) async fn take_time(&mut self) -> Result<(), StoreError> {
-        self.run(NO_LIMIT).await?;
-        self.patience = Patience::Each(ANSWER);
-        Ok(())
-    }
-
     pub(super) fn lease(&self) -> Option<Lease> {
         self.lease
     }
@@ -251,27 +241,19 @@ impl ServerConnection {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(lost),
                 Err(StoreError::Fenced) => Err(StoreError::Fenced),
-                Err(_) => {
-                    self.doubtful_commits += 1;
-                    Err(StoreError::Unavailable(format!("it isn't known whether it was committed: {lost}").into()))
-                }
+                Err(_) => Err(StoreError::Doubtful(lost.to_string().into())),
             },
             done => done,
         }
     }
 
     /// Whether the transaction that was begun last has been committed: the connection was lost before the answer came.
-    async fn is_committed(&mut self) -> Result<bool, StoreError> {
+    pub(super) async fn is_committed(&mut self) -> Result<bool, StoreError> {
         self.open_transaction().await?;
         let Some(lease) = self.lease else { return Ok(false) };
         let is_committed = lease.is_committed(self).await?;
         self.run("ROLLBACK").await?;
         Ok(is_committed)
-    }
-
-    /// The number of commits since the start of which nobody knows whether they were made.
-    pub(super) fn doubtful_commits(&self) -> i64 {
-        self.doubtful_commits
     }
 
     pub(super) async fn execute(&mut self, query: Query) -> Result<u64, StoreError> {

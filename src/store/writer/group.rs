@@ -1,53 +1,86 @@
 //! Commits the writes of a group together: in one transaction, which may have to be made again, and within a time.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Done, Job, MergedWrites, run};
+use tokio::sync::mpsc;
+
+use super::{Done, Job, MergedWrites, State, note, run};
 use crate::store::StoreError;
-use crate::store::directory::{DirectoryChanges, SharedDirectory};
+use crate::store::directory::DirectoryChanges;
 use crate::store::sql::Connection;
 
-/// How long a group may take on PostgreSQL. A write waits for the group before its own one at most, so a server that hangs is
-/// told by errors, long before the writer counts as hung.
+/// How long a group may take on PostgreSQL until it fails, so that a server that hangs is told by errors, long before the
+/// writer counts as hung.
 pub const WRITE_BUDGET: Duration = Duration::from_secs(4);
 
 /// The pauses before a transaction is made again that another one, or a lost connection, has undone.
 const RETRIES: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(160)];
+/// The pause before a server is asked again whether it has committed.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Commits a group of writes, one by one if the group fails. Once the whole database fails, the rest fails with it.
-pub(super) async fn commit_or_one_by_one(
+/// What waits for the group.
+pub(super) struct Waiting<'a> {
+    pub(super) queue: &'a mut mpsc::Receiver<Job>,
+    pub(super) state: &'a State,
+}
+
+impl Waiting<'_> {
+    /// Fails all that waits. One group after the other would take as long as this one.
+    pub(super) fn fail(&mut self, error: &StoreError) {
+        while let Ok(job) = self.queue.try_recv() {
+            let failed = Err(error.clone());
+            note(&failed, self.state);
+            let _ = job.done.send(failed);
+        }
+    }
+}
+
+/// Commits a group of writes, and those that can be committed without the others if it fails. Once the whole database fails,
+/// the rest fails with it.
+pub(super) async fn commit_all(
     connection: &mut Connection,
     group: &[Job],
-    directory: &SharedDirectory,
+    waiting: &mut Waiting<'_>,
 ) -> Vec<Result<Done, StoreError>> {
-    let mut failure = match commit(connection, group, directory).await {
-        Ok(results) => return results.into_iter().map(Ok).collect(),
-        Err(error) => Some(error).filter(StoreError::is_unavailable),
-    };
+    let deadline = Instant::now() + WRITE_BUDGET;
     let mut results = Vec::with_capacity(group.len());
-    for job in group {
-        let result = match &failure {
-            Some(error) => Err(error.clone()),
-            None => commit(connection, std::slice::from_ref(job), directory).await,
-        };
-        failure = failure.or_else(|| result.as_ref().err().filter(|error| error.is_unavailable()).cloned());
-        results.push(result.map(|mut done| done.pop().unwrap_or(Done::Rows(0))));
+    // The first one is the last in the list.
+    let mut parts = vec![group];
+    while let Some(part) = parts.pop() {
+        match commit(deadline, connection, part, waiting).await {
+            Ok(done) => results.extend(done.into_iter().map(Ok)),
+            Err(error) if error.is_unavailable() => {
+                results.resize_with(group.len(), || Err(error.clone()));
+                break;
+            }
+            Err(error) if part.len() == 1 => results.push(Err(error)),
+            Err(_) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([second, first]);
+            }
+        }
     }
     results
 }
 
-/// Commits a group of writes: all, or none.
-pub(super) async fn commit(
+/// Renews the lease by an empty transaction.
+pub(super) async fn renew(connection: &mut Connection, waiting: &mut Waiting<'_>) -> Result<(), StoreError> {
+    commit(Instant::now() + WRITE_BUDGET, connection, &[], waiting).await.map(drop)
+}
+
+/// Commits writes: all, or none.
+async fn commit(
+    deadline: Instant,
     connection: &mut Connection,
-    group: &[Job],
-    directory: &SharedDirectory,
+    jobs: &[Job],
+    waiting: &mut Waiting<'_>,
 ) -> Result<Vec<Done>, StoreError> {
-    let deadline = Instant::now() + WRITE_BUDGET;
     connection.must_end_by(deadline);
     let mut retries = RETRIES.into_iter();
     loop {
-        let done = transaction(connection, group, directory).await;
+        let done = transaction(connection, jobs, waiting).await;
         let Err(error) = &done else { return done };
         // On a full disk SQLite has already rolled back, and this fails.
         let _ = connection.roll_back().await;
@@ -60,21 +93,50 @@ pub(super) async fn commit(
 
 async fn transaction(
     connection: &mut Connection,
-    group: &[Job],
-    directory: &SharedDirectory,
+    jobs: &[Job],
+    waiting: &mut Waiting<'_>,
 ) -> Result<Vec<Done>, StoreError> {
+    let directory = &waiting.state.directory;
     connection.begin().await?;
-    let mut results = Vec::with_capacity(group.len());
+    let mut results = Vec::with_capacity(jobs.len());
     let mut merged = MergedWrites::default();
     let mut changes = DirectoryChanges::default();
-    for job in group {
+    for job in jobs {
         let done = run(connection, &job.write, &mut merged).await?;
         changes.note(&job.write, &done);
         results.push(done);
     }
     merged.write(connection).await?;
     changes.read(connection, directory).await?;
-    connection.commit().await?;
-    changes.apply(directory);
+    match connection.commit().await {
+        Err(doubt @ StoreError::Doubtful(_)) => resolve(doubt, connection, waiting).await?,
+        done => done?,
+    }
+    changes.apply(&waiting.state.directory);
     Ok(results)
+}
+
+/// Waits until the server says whether it has committed the transaction: clients must be told of what it has committed.
+async fn resolve(doubt: StoreError, connection: &mut Connection, waiting: &mut Waiting<'_>) -> Result<(), StoreError> {
+    waiting.state.in_doubt.store(true, Ordering::Relaxed);
+    waiting.state.fail(&doubt);
+    let fate = ask(doubt, connection, waiting).await;
+    waiting.state.in_doubt.store(false, Ordering::Relaxed);
+    fate
+}
+
+/// Nothing else can be written meanwhile, so what waits fails. The writer shows that it isn't hung.
+async fn ask(doubt: StoreError, connection: &mut Connection, waiting: &mut Waiting<'_>) -> Result<(), StoreError> {
+    while !waiting.state.closing.is_cancelled() {
+        waiting.fail(&doubt);
+        waiting.state.alive.notify_waiters();
+        connection.must_end_by(Instant::now() + WRITE_BUDGET);
+        match connection.is_committed().await {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(StoreError::Disconnected("the last writes were not committed".into())),
+            Err(error) if error.is_final() => return Err(error),
+            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+        }
+    }
+    Err(doubt)
 }

@@ -12,9 +12,10 @@ use crate::store::sql::Connection;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use group::WRITE_BUDGET;
+use group::Waiting;
 pub(super) use merged_writes::MergedWrites;
 
 use super::deliveries::Parted;
@@ -36,6 +37,8 @@ use crate::core::numbering::number::Number;
 const QUEUE: usize = 16_384;
 /// Maximum number of writes in one commit.
 const GROUP: usize = 512;
+/// The same, if a server is too slow for larger ones.
+const SMALLEST_GROUP: usize = 8;
 
 /// A write.
 #[derive(Debug)]
@@ -140,6 +143,10 @@ struct State {
     failing: AtomicBool,
     failed: AtomicU64,
     why: Mutex<String>,
+    /// Whether the writer waits to learn what became of a commit.
+    in_doubt: AtomicBool,
+    /// Told now and then while it does.
+    alive: Notify,
     directory: SharedDirectory,
     closing: tokio_util::sync::CancellationToken,
     closed: tokio_util::sync::CancellationToken,
@@ -169,6 +176,17 @@ impl Writer {
         self.submit(write)?.done().await
     }
 
+    /// Queues a write and waits for its commit, or until the writer shows otherwise that it isn't hung.
+    pub(super) async fn is_alive(&self, write: Write) -> bool {
+        let alive = self.state.alive.notified();
+        let Ok(commit) = self.submit(write) else { return false };
+        tokio::select! {
+            _ = commit.done() => {}
+            () = alive => {}
+        }
+        true
+    }
+
     pub(super) async fn close(&self) {
         self.state.closing.cancel();
         self.state.closed.cancelled().await;
@@ -179,6 +197,11 @@ impl Store {
     /// Whether the last write failed.
     pub fn is_failing(&self) -> bool {
         self.writer.state.failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether writes wait for a server that may have committed them.
+    pub fn is_in_doubt(&self) -> bool {
+        self.writer.state.in_doubt.load(Ordering::Relaxed)
     }
 
     /// The database's error from the last write, if it failed.
@@ -203,11 +226,12 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
     // Dropped before `_closed`, so that a closed store can be opened again at once.
     let _lock = lock;
     let mut group = Vec::with_capacity(GROUP);
+    let mut most = GROUP;
     let renewal = connection.renewal();
     loop {
         tokio::select! {
             biased;
-            n = queue.recv_many(&mut group, GROUP) => if n == 0 { break },
+            n = queue.recv_many(&mut group, most) => if n == 0 { break },
             () = state.closing.cancelled(), if !queue.is_closed() => {
                 // Commit what is already queued.
                 queue.close();
@@ -215,7 +239,8 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
             }
             // A transaction renews the lease.
             () = tokio::time::sleep(renewal.unwrap_or_default()), if renewal.is_some() => {
-                let renewed = group::commit(&mut connection, &[], &state.directory).await.map(|_| Done::Rows(0));
+                let mut waiting = Waiting { queue: &mut queue, state: &state };
+                let renewed = group::renew(&mut connection, &mut waiting).await.map(|()| Done::Rows(0));
                 note(&renewed, &state);
                 if let Err(error) = renewed && error.is_final() {
                     return tracing::error!(%error, "no write can succeed any more");
@@ -223,11 +248,22 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
                 continue;
             }
         }
-        let mut is_over = false;
-        let results = group::commit_or_one_by_one(&mut connection, &group, &state.directory).await;
+        let mut waiting = Waiting { queue: &mut queue, state: &state };
+        let results = group::commit_all(&mut connection, &group, &mut waiting).await;
+        let failure = results.iter().filter_map(|result| result.as_ref().err()).find(|error| error.is_unavailable());
+        most = match failure {
+            Some(StoreError::Late(_)) => (most / 2).max(SMALLEST_GROUP),
+            _ => (most * 2).min(GROUP),
+        };
+        if let Some(error) = failure
+            && renewal.is_some()
+            && !error.is_transient()
+        {
+            waiting.fail(error);
+        }
+        let is_over = failure.is_some_and(StoreError::is_final);
         for (job, result) in group.drain(..).zip(results) {
             note(&result, &state);
-            is_over |= result.as_ref().is_err_and(StoreError::is_final);
             let _ = job.done.send(result);
         }
         if is_over {
@@ -241,17 +277,20 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
 }
 
 fn note(result: &Result<Done, StoreError>, state: &State) {
-    let failing = result.as_ref().is_err_and(StoreError::is_unavailable);
-    if failing {
+    let error = result.as_ref().err();
+    if let Some(error) = error.filter(|error| error.is_unavailable()) {
         state.failed.fetch_add(1, Ordering::Relaxed);
+        state.fail(error);
+    } else if state.failing.swap(false, Ordering::Relaxed) {
+        tracing::info!("writes work again");
     }
-    if let Err(error) = result {
-        *state.why.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
-    }
-    if state.failing.swap(failing, Ordering::Relaxed) != failing {
-        match result {
-            Err(error) => tracing::error!(%error, "writes fail"),
-            Ok(_) => tracing::info!("writes work again"),
+}
+
+impl State {
+    fn fail(&self, error: &StoreError) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "writes fail");
         }
     }
 }
