@@ -26,7 +26,8 @@ pub(super) const CONNECT: Duration = Duration::from_secs(2);
 /// How long a statement may take that somebody waits for. Far shorter than what counts as a hung writer, so that the agent
 /// gets the reason.
 pub(super) const ANSWER: Duration = Duration::from_secs(3);
-/// How long a statement, or each row, may take at startup, in a copy, and in housekeeping: nobody waits for it.
+/// How long the migrations may take, and a statement, or each row, at startup, in a copy, and in housekeeping: nobody waits for
+/// it.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// The beginning of a transaction. If this process is stopped within one, the server ends it, since it would keep others from
@@ -108,8 +109,13 @@ impl ServerConnection {
         let mut migrator = sqlx::migrate!("src/store/postgres_migrations");
         // Its lock is one that engines such as CockroachDB don't have.
         migrator.set_locking(false);
+        // After a rollback of the program the tables are those of a newer one. Migrations only add to them.
+        migrator.set_ignore_missing(true);
+        let connection = self.connected()?;
         // `run` itself makes a future that a spawned task can't await.
-        Ok(migrator.run_direct(None, self.connected()?, false).await.map_err(sqlx::Error::from)?)
+        let migrating = async { migrator.run_direct(None, connection, false).await.map_err(sqlx::Error::from) };
+        let done = within(LONG, migrating).await;
+        self.checked(done)
     }
 
     fn connected(&mut self) -> Result<&mut PgConnection, StoreError> {
