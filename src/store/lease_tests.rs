@@ -1,5 +1,7 @@
 //! One process writes to a PostgreSQL database, and each of its writes is made once.
 
+use std::time::{Duration, Instant};
+
 use super::test_database::TestDatabase;
 use super::test_proxy::{Fault, Proxy};
 use super::{DeliveryState, NumberRow, Store, StoreError};
@@ -98,7 +100,10 @@ async fn nobody_takes_the_database_over_while_its_directory_is_loaded() {
     let location = database.location();
     let refusal = async {
         // By then the other one has the lease.
-        while database.waiting().await == 0 {}
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while database.waiting().await == 0 {
+            assert!(Instant::now() < deadline, "nobody loads the directory");
+        }
         // This one is as patient as a lease is long, and more.
         let refused = Store::open(&location).await.unwrap_err();
         drop(holds);
