@@ -21,7 +21,9 @@ enum DbCommand {
     ///
     /// Both are the path of an SQLite file or the URL of a PostgreSQL database, as in node.database. Stop the node first. The
     /// rows of the source stay as they are; its tables become those of this version, as when the node starts. If anything
-    /// fails, nothing is copied. Then set node.database to the new one and start the node.
+    /// fails, no row is copied, and an SQLite file that was made stays behind without rows. Only if the connection to
+    /// PostgreSQL breaks at the very end, it may not be known whether the rows were copied: the error says so. When all is
+    /// copied, set node.database to the new one and start the node.
     #[command(after_help = "Example:\n  \
         sidecall db copy /var/lib/sidecall/sidecall.db 'postgres:///sidecall?host=/run/postgresql'")]
     Copy {

@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// The same at startup: there may be very many.
-    pub async fn calls_of_before(&self, filter: &CallFilter) -> Result<Vec<Call>, StoreError> {
+    pub async fn calls_at_startup(&self, filter: &CallFilter) -> Result<Vec<Call>, StoreError> {
         read_all(filtered(filter), self.patient_reader()).await
     }
 }

@@ -89,7 +89,8 @@ async fn all_columns_of_the_schema_are_copied(database: &TestDatabase, schema: &
 #[tokio::test]
 async fn all_columns_of_sqlite_are_copied() {
     let schema = "SELECT tables.name || '.' || columns.name || ' ' ||
-            CASE columns.type WHEN 'TEXT' THEN 'Text' WHEN 'BLOB' THEN 'Bytes' WHEN 'INTEGER' THEN 'Integer' ELSE '?' END
+            CASE columns.type WHEN 'TEXT' THEN 'Text' WHEN 'BLOB' THEN 'Bytes'
+                WHEN 'INTEGER' THEN 'Integer' WHEN 'BIGINT' THEN 'Integer' ELSE '?' END
         FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
         WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%'";
     all_columns_of_the_schema_are_copied(&TestDatabase::sqlite(), schema).await;
@@ -121,7 +122,7 @@ async fn a_copy_may_take_its_time() {
 }
 
 #[tokio::test]
-async fn what_was_copied_is_told_even_if_the_source_cant_be_closed() {
+async fn the_result_is_reported_even_if_the_source_cant_be_closed() {
     let Some(mut server) = Postgres::or_skip() else { return };
     let source: Location = PathBuf::from(server.url()).try_into().unwrap();
     let target = TestDatabase::sqlite();

@@ -16,7 +16,7 @@ pub enum StoreError {
     /// Another process has the database open.
     #[error("the database {path} is in use by {holder}: stop it first, or set node.database to another one")]
     InUse {
-        /// The file.
+        /// The file, or the URL without its password.
         path: String,
         /// `process 4711`, or `another process` if its id isn't known.
         holder: String,
@@ -104,7 +104,7 @@ impl StoreError {
 pub(super) fn legible<T>(row: Result<T, StoreError>) -> Option<Result<T, StoreError>> {
     match row {
         Err(error @ StoreError::Unreadable { .. }) => {
-            tracing::warn!(%error, "it is passed over");
+            tracing::warn!(%error, "is skipped");
             None
         }
         row => Some(row),

@@ -9,12 +9,22 @@ use super::test_proxy::{Fault, Proxy};
 use super::{NumberRow, Store, StoreError, WRITE_BUDGET};
 use crate::contract::NumberEntry;
 use crate::core::base::name::CallId;
+use crate::core::base::time::UnixMillis;
 
 /// How late an answer is on a busy machine.
 const MARGIN: Duration = Duration::from_secs(1);
 
 fn row(number: &str) -> NumberRow {
     NumberRow::new(number.parse().unwrap(), NumberEntry::default())
+}
+
+/// Until the store says so.
+async fn until(store: &Store, says: fn(&Store) -> bool) {
+    let deadline = Instant::now() + 3 * WRITE_BUDGET;
+    while !says(store) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn put(store: &Store, number: &str) -> Result<(), StoreError> {
@@ -24,29 +34,84 @@ async fn put(store: &Store, number: &str) -> Result<(), StoreError> {
 #[tokio::test]
 async fn a_server_that_hangs_fails_writes_in_time_and_later_ones_work() {
     let Some(database) = TestDatabase::postgres() else { return };
-    for fault in [Fault::Swallow, Fault::SwallowFrom("COMMIT")] {
-        let proxy = Proxy::before(&database);
-        let store = Store::open(&proxy.location()).await.unwrap();
-        put(&store, "+12125550100").await.unwrap();
-        proxy.fail(fault);
-        // The first one has its connection, and the second one must make another.
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    put(&store, "+12125550100").await.unwrap();
+    proxy.fail(Fault::Swallow);
+    // The first one has its connection, and the second one must make another.
+    for number in ["+12125550101", "+12125550102"] {
+        let begun = Instant::now();
+        let failed = put(&store, number).await.unwrap_err();
+        assert!(failed.is_unavailable() && store.is_failing(), "{failed}");
+        assert!(begun.elapsed() < 2 * WRITE_BUDGET + MARGIN, "{number} took {:?}", begun.elapsed());
+    }
+    proxy.heal();
+    // The server ends the transaction whose client is gone: it has a row that every transaction needs.
+    let deadline = Instant::now() + 3 * WRITE_BUDGET;
+    while put(&store, "+12125550106").await.is_err() {
+        assert!(Instant::now() < deadline, "{:?}", store.failure());
+    }
+    assert!(!store.is_failing());
+    store.close().await;
+}
+
+/// More than fit into a few groups, and a probe behind them: the process would be killed if they failed one after the other.
+#[tokio::test]
+async fn a_server_that_hangs_fails_a_long_queue_together() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    proxy.fail(Fault::Swallow);
+    let begun = Instant::now();
+    let ids: Vec<String> = (0..5_000).map(|n| n.to_string()).collect();
+    let writes: Vec<_> = ids.iter().map(|id| store.delivered(id, None, UnixMillis(1)).unwrap()).collect();
+    assert!(store.probe(None).await);
+    assert!(begun.elapsed() < 2 * WRITE_BUDGET + MARGIN, "{:?}", begun.elapsed());
+    for write in writes {
+        assert!(write.wait().await.unwrap_err().is_unavailable());
+    }
+}
+
+/// Nobody knows what became of that commit until the server is back.
+#[tokio::test]
+async fn a_server_that_hangs_at_a_commit_holds_up_that_write_alone() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    proxy.fail(Fault::SwallowFrom("COMMIT"));
+    let others = async {
+        until(&store, Store::is_in_doubt).await;
         for number in ["+12125550101", "+12125550102"] {
             let begun = Instant::now();
             let failed = put(&store, number).await.unwrap_err();
-            assert!(failed.is_unavailable() && store.is_failing(), "{failed}");
-            assert!(begun.elapsed() < WRITE_BUDGET + MARGIN, "{fault:?}: {number} took {:?}", begun.elapsed());
+            assert!(matches!(failed, StoreError::Doubtful(_)) && store.is_failing(), "{failed}");
+            assert!(store.probe(None).await);
+            assert!(begun.elapsed() < 3 * WRITE_BUDGET + MARGIN, "{number} took {:?}", begun.elapsed());
         }
-        // Many writes wait together, not one after another.
-        let begun = Instant::now();
-        let all = join_all(["+12125550103", "+12125550104", "+12125550105"].map(|number| put(&store, number))).await;
-        assert!(all.iter().all(Result::is_err) && store.probe(None).await);
-        assert!(begun.elapsed() < 2 * WRITE_BUDGET + MARGIN, "{fault:?}: {:?}", begun.elapsed());
         proxy.heal();
-        // The server ends the transaction whose client is gone: it has a row that every transaction needs.
-        while put(&store, "+12125550106").await.is_err() {}
-        assert!(!store.is_failing());
+    };
+    let (first, ()) = tokio::join!(put(&store, "+12125550100"), others);
+    // The server didn't get it.
+    assert!(matches!(first, Err(StoreError::Disconnected(_))), "{first:?}");
+    put(&store, "+12125550100").await.unwrap();
+    assert!(!store.is_failing() && !store.is_in_doubt());
+}
+
+/// What waits for the writer must not keep the process from ending.
+#[tokio::test]
+async fn a_store_in_doubt_can_be_closed() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    proxy.fail(Fault::SwallowFrom("COMMIT"));
+    let closed = async {
+        until(&store, Store::is_in_doubt).await;
+        let begun = Instant::now();
         store.close().await;
-    }
+        assert!(begun.elapsed() < 3 * WRITE_BUDGET, "{:?}", begun.elapsed());
+    };
+    let (first, ()) = tokio::join!(put(&store, "+12125550100"), closed);
+    assert!(matches!(first, Err(StoreError::Doubtful(_))), "{first:?}");
 }
 
 #[tokio::test]

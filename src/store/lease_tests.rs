@@ -1,5 +1,7 @@
 //! One process writes to a PostgreSQL database, and each of its writes is made once.
 
+use std::time::{Duration, Instant};
+
 use super::test_database::TestDatabase;
 use super::test_proxy::{Fault, Proxy};
 use super::{DeliveryState, NumberRow, Store, StoreError};
@@ -12,6 +14,10 @@ fn row(number: &str) -> NumberRow {
 
 async fn numbers(store: &Store) -> Vec<Number> {
     store.numbers(None, 10).await.unwrap().into_iter().map(|view| view.number).collect()
+}
+
+async fn is_enabled(store: &Store, number: &Number) -> Option<bool> {
+    store.number(number).await.unwrap().and_then(|view| view.entry.enabled)
 }
 
 #[tokio::test]
@@ -65,11 +71,14 @@ async fn a_process_that_was_stopped_in_a_transaction_loses_the_database() {
     let proxy = Proxy::before(&database);
     let stopped = Store::open(&proxy.location()).await.unwrap();
     proxy.fail(Fault::SwallowFrom("COMMIT"));
-    let lost = stopped.put_numbers(vec![row("+12125550100")]).await.unwrap_err();
-    assert!(lost.is_unavailable() && proxy.fault() == Some(Fault::Swallow), "{lost}");
-    let next = database.open().await;
-    next.put_numbers(vec![row("+12125550101")]).await.unwrap();
-    proxy.heal();
+    let successor = async {
+        let next = database.open().await;
+        next.put_numbers(vec![row("+12125550101")]).await.unwrap();
+        proxy.heal();
+        next
+    };
+    let (lost, next) = tokio::join!(stopped.put_numbers(vec![row("+12125550100")]), successor);
+    assert!(matches!(lost, Err(StoreError::Fenced)), "{lost:?}");
     // It notices by itself.
     stopped.ended().await;
     assert_eq!(numbers(&next).await, ["+12125550101".parse().unwrap()]);
@@ -98,7 +107,10 @@ async fn nobody_takes_the_database_over_while_its_directory_is_loaded() {
     let location = database.location();
     let refusal = async {
         // By then the other one has the lease.
-        while database.waiting().await == 0 {}
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while database.waiting().await == 0 {
+            assert!(Instant::now() < deadline, "nobody loads the directory");
+        }
         // This one is as patient as a lease is long, and more.
         let refused = Store::open(&location).await.unwrap_err();
         drop(holds);
@@ -128,19 +140,27 @@ async fn a_write_is_made_once_if_the_connection_breaks_at_its_commit() {
     }
 }
 
-/// The write fails, though it was made. So memory doesn't have it, until the writer has read everything again.
+/// The write waits until the server is back, and then says that it was made: clients must be told of it.
 #[tokio::test]
 async fn a_commit_that_nobody_knows_of_is_found_when_the_server_is_back() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
     let store = Store::open(&proxy.location()).await.unwrap();
-    proxy.fail(Fault::CutAfterAndRefuse("COMMIT"));
-    let unknown = store.put_numbers(vec![row("+12125550100")]).await.unwrap_err();
-    assert!(unknown.to_string().contains("isn't known whether it was committed"), "{unknown}");
-    assert!(unknown.is_unavailable() && store.is_failing());
     let number: Number = "+12125550100".parse().unwrap();
-    assert!(store.number(&number).await.unwrap().is_none());
-    proxy.heal();
-    assert!(store.probe(None).await && !store.is_failing());
-    assert!(store.number(&number).await.unwrap().is_some());
+    store.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    proxy.fail(Fault::CutAfterAndRefuse("COMMIT"));
+    let others = async {
+        while !store.is_in_doubt() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let refused = store.put_numbers(vec![row("+12125550102")]).await.unwrap_err();
+        assert!(refused.to_string().contains("isn't known whether"), "{refused}");
+        assert!(store.is_failing() && store.probe(None).await);
+        assert_eq!(is_enabled(&store, &number).await, Some(true));
+        proxy.heal();
+    };
+    let (made, ()) = tokio::join!(store.enable(&number, false), others);
+    assert!(made.unwrap() && !store.is_failing());
+    assert_eq!(is_enabled(&store, &number).await, Some(false));
+    assert_eq!(numbers(&store).await, [number]);
 }

@@ -112,7 +112,6 @@ impl fmt::Display for PostgresUrl {
         // Fails only if there is no host, and then there is no password before it.
         let _ = url.set_password(None);
         url.set_query(None);
-        url.set_fragment(None);
         url.fmt(f)
     }
 }
@@ -168,6 +167,10 @@ mod tests {
             ("postgres://u:1?hidden@db.example/calls", "write ? in a password as %3F"),
             ("mysql://u:hidden@db.example/calls", "postgres:// or postgresql://"),
             ("postgres://u:hid/den@db.example/calls", "can't be read"),
+            ("postgres://u:12/hidden@db.example/x", "write / # ? @ in a password or name as %2F %23 %3F %40"),
+            ("postgres://u:/hidden@db.example/x", "can't be read"),
+            ("postgres://u:12#hidden@db.example/x", "can't be read"),
+            ("postgres://u@db.example/calls#hidden", "can't be read"),
             ("postgres://u:hidden@db.example/calls?port=hidden", "can't be used"),
         ] {
             let refused = location(url).unwrap_err();
@@ -198,7 +201,7 @@ mod tests {
         for url in [
             "postgres://sidecall:hidden@db.example/calls",
             "postgres://sidecall@db.example/calls?password=hidden",
-            "postgres:///calls?user=sidecall&password=hidden#hidden",
+            "postgres:///calls?user=sidecall&password=hidden",
         ] {
             let location = location(url).unwrap();
             let printed = format!("{location} {location:?}");

@@ -41,7 +41,7 @@ impl Store {
 
     /// All offers.
     pub async fn offers(&self) -> Result<Vec<StoredOffer>, StoreError> {
-        let rows = sql::query("SELECT peer, received, body FROM offers ORDER BY received");
+        let rows = sql::query("SELECT peer, received, body FROM offers ORDER BY received, peer, id");
         rows.fetch_all(self.patient_reader()).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 }

@@ -40,6 +40,16 @@ async fn writes_and_reads_go_on_after_a_restart_of_the_server() {
 }
 
 #[tokio::test]
+async fn a_database_that_a_newer_version_has_migrated_opens() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (9999, 'later', TRUE, '', 0)";
+    database.run(newer).await;
+    database.open().await.close().await;
+}
+
+#[tokio::test]
 async fn a_text_that_postgresql_cant_store_fails_nobody_elses_write() {
     let Some(database) = TestDatabase::postgres() else { return };
     let store = database.open().await;

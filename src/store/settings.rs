@@ -86,7 +86,7 @@ impl Store {
     }
 }
 
-/// The roles of all tokens, by hash. One that can't be read, or whose role this version doesn't know, is passed over.
+/// The roles of all tokens, by hash. One that can't be read, or whose role this version doesn't know, is skipped.
 pub(super) async fn tokens(connection: &mut Connection) -> Result<HashMap<[u8; 32], TokenRole>, StoreError> {
     let rows = sql::query("SELECT hash, role FROM tokens").fetch_all(connection).await?;
     let known = rows.iter().filter_map(|row| {

@@ -171,7 +171,7 @@ fn a_database_on_a_server_is_left_alone_and_its_url_is_not_printed() {
             assert_ne!(text, changed);
             std::fs::write(config, changed).unwrap();
         }
-        // What a server has taken the place of.
+        // The old file, which the service no longer uses.
         scratch.write_database("database 1", None);
         let said = scratch.upgrade("2") + &scratch.install(&["--rollback", "--yes"]);
         assert_eq!(said.matches("on a PostgreSQL server").count(), 3, "{said}");

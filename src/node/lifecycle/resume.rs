@@ -22,8 +22,8 @@ const RECENT: u32 = 20_000;
 impl Upkeep {
     /// Reads live calls back, finishes what was pending, and begins to tell whoever wasn't told.
     pub(in crate::node) async fn resume(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
-        let live = self.store.calls_of_before(&CallFilter { live: Some(true), pbx: None, limit: CALLS }).await?;
-        let over = self.store.calls_of_before(&CallFilter { live: Some(false), pbx: None, limit: RECENT }).await?;
+        let live = self.store.calls_at_startup(&CallFilter { live: Some(true), pbx: None, limit: CALLS }).await?;
+        let over = self.store.calls_at_startup(&CallFilter { live: Some(false), pbx: None, limit: RECENT }).await?;
         let now = now();
         // One that ended in a day to come ended by a clock that was set back since.
         let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE && ended - now < GRACE);

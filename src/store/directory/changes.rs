@@ -165,7 +165,7 @@ impl<'a> DirectoryChanges<'a> {
     }
 }
 
-/// The rows with these keys. One that can't be read is passed over.
+/// The rows with these keys. One that can't be read is skipped.
 async fn read_rows<T>(
     connection: &mut Connection,
     select: &str,

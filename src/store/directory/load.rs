@@ -28,7 +28,7 @@ impl SharedDirectory {
 }
 
 impl DirectoryTables {
-    /// What the database has. A row that can't be read is passed over.
+    /// What the database has. A row that can't be read is skipped.
     pub(super) async fn load(connection: &mut Connection) -> Result<DirectoryTables, StoreError> {
         // First: what is written by others while this reads is then found by the next comparison.
         let mut tables = DirectoryTables::new(DataVersion::read(connection).await?);
@@ -63,7 +63,7 @@ pub(super) fn read_row<T>(row: &Row, read: fn(&Row) -> Result<T, StoreError>) ->
     match read(row) {
         Err(error @ StoreError::Unreadable { .. }) => {
             let key = row.try_get::<String>(0).unwrap_or_default();
-            tracing::warn!(key, %error, "it is passed over");
+            tracing::warn!(key, %error, "is skipped");
             Ok(None)
         }
         read => read.map(Some),

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::lease::{Lease, RENEWAL};
-use super::postgres::{ReadPool, ServerConnection};
+use super::postgres::ServerConnection;
 use super::query::{query, scalar};
+use super::read_pool::ReadPool;
 use super::{postgres, sqlite};
 use crate::store::StoreError;
 
@@ -25,7 +26,7 @@ impl Pool {
     pub(in crate::store) async fn close(&self) {
         match self {
             Pool::Sqlite(pool) => pool.close().await,
-            Pool::Postgres(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close(),
         }
     }
 }

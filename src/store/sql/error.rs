@@ -51,13 +51,14 @@ fn class(code: &str) -> Class {
         "40001" | "40P01" | "55P03" => Class::Contended,
         // The server has cancelled it at its statement_timeout.
         "57014" => Class::Late,
-        // Shut down, crashed, not up yet, waited too long within a transaction, became a replica.
-        "57P01" | "57P02" | "57P03" | "25P03" | "25006" => Class::Disconnected,
+        // Shut down, crashed, not up yet, waited too long within a transaction or outside of one, a transaction that took too
+        // long, became a replica, doesn't know whether it was done.
+        "57P01" | "57P02" | "57P03" | "25P03" | "57P05" | "25P04" | "25006" | "40003" => Class::Disconnected,
         _ if code.len() != 5 => Class::Other,
         _ => match code.get(..2).unwrap_or_default() {
             "08" => Class::Disconnected,
-            // Data exceptions, and limits such as an index row's size.
-            "22" | "54" => Class::Rejected,
+            // Data exceptions, violated constraints, and limits such as an index row's size.
+            "22" | "23" | "54" => Class::Rejected,
             _ => Class::Other,
         },
     }
@@ -76,7 +77,11 @@ mod tests {
             ("57014", Class::Late),
             ("08006", Class::Disconnected),
             ("57P01", Class::Disconnected),
+            ("57P05", Class::Disconnected),
+            ("25P04", Class::Disconnected),
+            ("40003", Class::Disconnected),
             ("22021", Class::Rejected),
+            ("23502", Class::Rejected),
             ("54000", Class::Rejected),
             ("42P01", Class::Other),
             ("53100", Class::Other),

@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::postgres::{ReadPool, ServerConnection};
+use super::postgres::ServerConnection;
 use super::query::{Query, query};
+use super::read_pool::ReadPool;
 use crate::store::StoreError;
 
 /// How often an owner that has nothing to write renews the lease, which lasts five seconds.

@@ -10,6 +10,7 @@ mod error;
 mod lease;
 mod postgres;
 mod query;
+mod read_pool;
 mod row;
 mod server_url;
 mod sqlite;

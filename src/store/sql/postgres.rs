@@ -1,4 +1,5 @@
-//! PostgreSQL: connects, gives parameters to its statements, and notices a connection that is lost or hangs.
+//! PostgreSQL: the connection for writes. Connects, gives parameters to statements, and notices a connection that is lost or
+//! hangs.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,30 +8,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::query::Query as SqlxQuery;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, Postgres};
 
 use super::lease::Lease;
 use super::query::{Query, query};
+use super::read_pool::ReadPool;
 use super::row::Row;
 use super::value::Value;
 use crate::store::StoreError;
 
 /// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(2);
+pub(super) const CONNECT: Duration = Duration::from_secs(2);
 /// How long a statement may take that somebody waits for. Far shorter than what counts as a hung writer, so that the agent
 /// gets the reason.
-const ANSWER: Duration = Duration::from_secs(3);
-/// How long a statement, or each row, may take at startup, in a copy, and in housekeeping: nobody waits for it.
-const LONG: Duration = Duration::from_secs(60);
-/// How long a read waits for a connection.
-const ACQUIRE: Duration = Duration::from_secs(1);
-/// Number of connections for reads.
-const READERS: u32 = 4;
+pub(super) const ANSWER: Duration = Duration::from_secs(3);
+/// How long the migrations may take, and a statement, or each row, at startup, in a copy, and in housekeeping: nobody waits for
+/// it.
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// The beginning of a transaction. If this process is stopped within one, the server ends it, since it would keep others from
 /// its rows. The server cancels a statement a little before nobody waits for its answer any more: the next one would wait for
@@ -39,9 +37,6 @@ const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000
 /// The beginning of a transaction that reads or writes all there is.
 const BEGIN_LONG: &str =
     "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL statement_timeout = 0";
-/// The limits of reads: shorter than [`ANSWER`] and [`LONG`].
-const BRIEF_READS: &str = "SET statement_timeout = 2800";
-const LONG_READ: &str = "SET LOCAL statement_timeout = 58000";
 
 /// How long a connection waits.
 #[derive(Debug, Clone, Copy)]
@@ -74,67 +69,6 @@ pub(super) async fn open(url: &str, name: &str) -> Result<(ServerConnection, Rea
         lease.keep(&pool, session.migrate()).await?;
     }
     Ok((session, pool))
-}
-
-/// The connections for reads.
-#[derive(Debug, Clone)]
-pub(in crate::store) struct ReadPool {
-    pool: PgPool,
-    is_patient: bool,
-}
-
-impl ReadPool {
-    fn new(options: PgConnectOptions) -> ReadPool {
-        let pool = PgPoolOptions::new().max_connections(READERS).min_connections(READERS).acquire_timeout(ACQUIRE);
-        let pool = pool.after_connect(|connection, _| connection.execute(BRIEF_READS).map_ok(drop).boxed());
-        ReadPool { pool: pool.connect_lazy_with(options), is_patient: false }
-    }
-
-    /// The same connections, for statements that may take long.
-    pub(super) fn patient(&self) -> ReadPool {
-        ReadPool { pool: self.pool.clone(), is_patient: true }
-    }
-
-    pub(super) async fn execute(&self, query: Query) -> Result<u64, StoreError> {
-        self.run(|connection| bound(query).execute(connection).map_ok(|done| done.rows_affected()).boxed()).await
-    }
-
-    pub(super) async fn fetch_all(&self, query: Query) -> Result<Vec<Row>, StoreError> {
-        let rows = self.run(|connection| bound(query).fetch_all(connection).boxed()).await?;
-        Ok(rows.into_iter().map(Row::Postgres).collect())
-    }
-
-    async fn run<T>(
-        &self,
-        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
-    ) -> Result<T, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let done = match self.is_patient {
-            true => within(LONG, patiently(&mut connection, work)).await,
-            false => within(ANSWER, work(&mut *connection)).await,
-        };
-        if done.is_err() {
-            // It may still wait for the answer.
-            drop(connection.detach());
-        }
-        done
-    }
-
-    pub(super) async fn close(&self) {
-        self.pool.close().await;
-    }
-}
-
-/// Reads in a transaction, since only there a limit of its own ends with it.
-async fn patiently<T>(
-    connection: &mut PgConnection,
-    work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
-) -> Result<T, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    transaction.execute(LONG_READ).await?;
-    let done = work(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(done)
 }
 
 /// The connection for writes. It is made again at the next transaction after it was lost.
@@ -172,8 +106,13 @@ impl ServerConnection {
         let mut migrator = sqlx::migrate!("src/store/postgres_migrations");
         // Its lock is one that engines such as CockroachDB don't have.
         migrator.set_locking(false);
+        // After a rollback of the program the tables are those of a newer one. Migrations only add to them.
+        migrator.set_ignore_missing(true);
+        let connection = self.connected()?;
         // `run` itself makes a future that a spawned task can't await.
-        Ok(migrator.run_direct(None, self.connected()?, false).await.map_err(sqlx::Error::from)?)
+        let migrating = async { migrator.run_direct(None, connection, false).await.map_err(sqlx::Error::from) };
+        let done = within(LONG, migrating).await;
+        self.checked(done)
     }
 
     fn connected(&mut self) -> Result<&mut PgConnection, StoreError> {
@@ -308,7 +247,10 @@ impl fmt::Debug for ServerConnection {
 }
 
 /// Fails if there is no answer in time.
-async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+pub(super) async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(StoreError::Late(format!("there was no answer within {:.1} s", limit.as_secs_f64()).into())),
@@ -316,7 +258,7 @@ async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, sqlx:
 }
 
 /// The statement with its parameters. PostgreSQL stores no NUL character, which a caller may have sent.
-fn bound(query: Query) -> SqlxQuery<'static, Postgres, PgArguments> {
+pub(super) fn bound(query: Query) -> SqlxQuery<'static, Postgres, PgArguments> {
     let statement = match query.text.numbered() {
         Cow::Borrowed(text) => sqlx::query(text),
         Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),

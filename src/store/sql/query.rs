@@ -13,12 +13,14 @@ use super::value::Value;
 use crate::store::StoreError;
 
 /// A statement and its parameters.
+#[derive(Clone)]
 pub(in crate::store) struct Query {
     pub(super) text: Text,
     pub(super) values: Vec<Value>,
 }
 
 /// The text of a statement.
+#[derive(Clone)]
 pub(super) enum Text {
     /// Parameters are numbered.
     Fixed(&'static str),

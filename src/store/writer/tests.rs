@@ -50,7 +50,7 @@ fn call(n: u8, last_seq: u64, ended: Option<i64>) -> Call {
     record::read::<CallRecord>(record.to_string()).unwrap().into()
 }
 
-fn delivery(n: u8, call: u8, to: u8, body: MessageBody) -> Delivery {
+pub(super) fn delivery(n: u8, call: u8, to: u8, body: MessageBody) -> Delivery {
     let [first, second] = numbers();
     let (number, other) = if to.is_multiple_of(2) { (first, second) } else { (second, first) };
     let message = Message { id: id(n), call: call_id(call), body };
@@ -58,7 +58,7 @@ fn delivery(n: u8, call: u8, to: u8, body: MessageBody) -> Delivery {
     Delivery { number, other, client: client(to), form: ClientForm::Hosted, message, attempts: 0, created }
 }
 
-fn peer() -> MessageBody {
+pub(super) fn peer() -> MessageBody {
     let [number, _] = numbers().map(Some);
     let address = "https://node.example/a/x".parse().unwrap();
     let peer = PeerClient { number, name: None, address, capabilities: Vec::new() };
