@@ -248,9 +248,14 @@ fs_plan_dialplan() {
 
 pbx_find() { fs_find_conf; }
 
-# Says which edited file executes the announcement that `sidecall.xml` no longer has.
+# Says which edited file executes what `sidecall.xml` no longer has.
 fs_say_older() {
   local name file
+  file=$conf/dialplan/sidecall/enrol.xml
+  if ! grep '<extension name="wait">' "$conf/dialplan/sidecall.xml" >/dev/null && grep 'data="wait XML sidecall"' "$file" >/dev/null; then
+    warn "$file, which you edited, is of an earlier version: it enrols hardly any browser until you take over"
+    say "what is new in enrol.xml.sidecall-new."
+  fi
   if grep '<extension name="announce">' "$conf/dialplan/sidecall.xml" >/dev/null; then return 0; fi
   for name in originating terminating; do
     file=$conf/dialplan/sidecall/$name.xml

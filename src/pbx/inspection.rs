@@ -10,10 +10,12 @@ use crate::core::base::name::TrunkName;
 pub struct Dialplan {
     /// The part that announces calls is there, and is the one that this version knows.
     pub announces: bool,
-    /// Where calls from phones enter it.
+    /// Where calls from phones enter it, and are announced.
     pub originating: Vec<String>,
-    /// Where calls from trunks enter it.
+    /// Where calls from trunks enter it, and are announced.
     pub terminating: Vec<String>,
+    /// Where calls enter it, and none is announced: a part of it is missing.
+    pub silent: Vec<String>,
     /// Where calls to main numbers enter it.
     pub attendants: Vec<String>,
     /// Where calls that go out may take the packet trunk.

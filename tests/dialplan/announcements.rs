@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab::{Calls, Habit, Kind, PACKET, PSTN, Phone};
 
 use crate::agent_double::{AgentDouble, Reply};
-use crate::{NUMBER, UUI, call, on_one, on_one_that_waits, packet, pstn};
+use crate::{NUMBER, UUI, call, on_one, on_one_that_waits, packet, pstn, set_in_front};
 
 pub(super) fn the_announcement_says_who_calls_whom(kind: Kind) {
     on_one(kind, |pbx| {
@@ -20,6 +20,24 @@ pub(super) fn the_announcement_says_who_calls_whom(kind: Kind) {
         assert_eq!(seen[0].get("called"), NUMBER);
         assert_eq!(seen[0].get("hold"), "500");
         assert_eq!(seen[0].get("received"), "");
+    });
+}
+
+#[lab::needs_freeswitch]
+#[test]
+fn a_tenant_that_your_dialplan_names_is_kept_without_a_domain() {
+    on_one(Kind::FreeSwitch, |pbx| {
+        set_in_front(pbx, "sidecall_tenant=acme.example");
+        let _pstn = pstn(pbx);
+        let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
+        let domain = pbx.console("global_getvar domain_name");
+        for (global, tenant) in [("", "acme.example"), (domain.trim(), domain.trim())] {
+            pbx.set("domain_name", global);
+            agent.forget();
+            assert_eq!(call(pbx).statuses(), [Some(200)], "{}", pbx.log());
+            assert_eq!(agent.announcements()[0].get("tenant"), tenant, "{}", pbx.log());
+        }
+        assert!(!pbx.log().contains("No variable name specified"), "{}", pbx.log());
     });
 }
 

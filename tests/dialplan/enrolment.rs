@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lab::{Calls, Changes, Kind, PACKET, PbxConfig, Phone};
 
 use crate::agent_double::{AgentDouble, Reply};
-use crate::on;
+use crate::{on, set_in_front};
 
 const CODE: &str = "*7433012345";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -79,6 +79,28 @@ pub(super) fn a_code_is_refused_after_the_hold_or_without_an_agent(kind: Kind) {
         let Heard::No(waited) = heard else { panic!("{heard:?}") };
         assert!(waited < Duration::from_millis(400), "{waited:?}");
         assert_eq!(agent.announcements().len(), 0);
+    });
+}
+
+/// FreeSWITCH takes a negative time for one of 49 days.
+#[lab::needs_freeswitch]
+#[test]
+fn a_code_is_refused_at_once_if_freeswitch_can_not_wait_the_hold() {
+    on(Kind::FreeSwitch, config(Kind::FreeSwitch, PbxConfig::default()), |pbx| {
+        let phone = Phone::register(pbx.sip(), "1000").unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Silence);
+        for hold in ["30", "0", ""] {
+            pbx.set("sidecall_hold", hold);
+            let heard = dial(&phone);
+            let Heard::No(waited) = heard else { panic!("{hold}: {heard:?}") };
+            assert!(waited < Duration::from_millis(400), "{hold}: {waited:?}");
+        }
+        assert_eq!(agent.announcements().len(), 0);
+        pbx.set("sidecall_hold", "500");
+        set_in_front(pbx, "sidecall_hold=0");
+        let heard = dial(&phone);
+        let Heard::No(waited) = heard else { panic!("{heard:?}") };
+        assert!((Duration::from_millis(490)..Duration::from_millis(1_000)).contains(&waited), "{waited:?}");
     });
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab::{CallReport, Calls, Kind, Pbx, PbxConfig};
 
 use crate::agent_double::{AgentDouble, Reply, listen_directly};
-use crate::{NUMBER, UUI, call, millis, on_one, packet, pstn};
+use crate::{NUMBER, UUI, call, millis, on_one, packet, pstn, set_in_front};
 
 pub(super) fn without_an_agent_nothing_happens(kind: Kind) {
     on_one(kind, |pbx| {
@@ -128,17 +128,31 @@ pub(super) fn emergency_calls_never_wait(kind: Kind) {
 /// FreeSWITCH takes a negative time for one of 49 days.
 #[lab::needs_freeswitch]
 #[test]
-fn a_hold_that_is_too_short_for_freeswitch_holds_no_call() {
+fn a_hold_that_freeswitch_can_not_wait_holds_no_call() {
     on_one(Kind::FreeSwitch, |pbx| {
         let _pstn = pstn(pbx);
         let agent = AgentDouble::start(pbx, Reply::Silence);
-        for hold in ["0", "30", "-500", ""] {
+        for hold in ["0", "30", "59", "60", "-500", "100000", "half a second", ""] {
             pbx.set("sidecall_hold", hold);
             let report = call(pbx);
             assert_eq!(report.statuses(), [Some(200)], "{hold}: {}", pbx.log());
             assert!(millis(&report) < 250, "{hold}: {} ms", millis(&report));
         }
-        assert_eq!(agent.wait_for_announcements(4).len(), 4);
+        assert_eq!(agent.wait_for_announcements(8).len(), 8);
+    });
+}
+
+/// FreeSWITCH reads the dialplan before it runs what it has read there.
+#[lab::needs_freeswitch]
+#[test]
+fn a_hold_that_changes_while_freeswitch_runs_has_an_end() {
+    on_one(Kind::FreeSwitch, |pbx| {
+        set_in_front(pbx, "sidecall_hold=0");
+        let _pstn = pstn(pbx);
+        let _agent = AgentDouble::start(pbx, Reply::Silence);
+        let report = call(pbx);
+        assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+        assert!((490..800).contains(&millis(&report)), "{} ms", millis(&report));
     });
 }
 

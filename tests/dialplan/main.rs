@@ -49,6 +49,17 @@ fn packet(pbx: &Pbx) -> Phone {
     Phone::listen(pbx.config().packet, &Habit::at_once()).unwrap()
 }
 
+/// Sets a variable of each phone's call in front of the snippet, when FreeSWITCH has read the dialplan.
+fn set_in_front(pbx: &Pbx, set: &str) {
+    let ours = "<X-PRE-PROCESS cmd=\"include\" data=\"sidecall/originating.xml\"/>";
+    let front = format!(
+        "<extension name=\"in-front\" continue=\"true\"><condition><action application=\"set\" data=\"{set}\"/></condition>\
+         </extension>\n{ours}"
+    );
+    lab::pbx::conf::replace(&pbx.dir().join("conf/dialplan/default.xml"), ours, &front).unwrap();
+    let _ = pbx.console("reloadxml");
+}
+
 fn call(pbx: &Pbx) -> CallReport {
     Calls::new("1000", NUMBER).place(pbx.sip()).unwrap()
 }

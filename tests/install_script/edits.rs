@@ -113,6 +113,32 @@ fn an_edited_announcement_of_an_earlier_version_is_named() {
         let said = scratch.install(INSTALL);
         assert!(said.contains("terminating.xml, which you edited, is of an earlier version"), "{said}");
         assert!(!said.contains("originating.xml, which you edited"), "{said}");
+        assert!(!said.contains("enrol.xml, which you edited"), "{said}");
+    });
+}
+
+/// It waits by an extension that `sidecall.xml` no longer has.
+#[test]
+fn an_edited_enrolment_of_an_earlier_version_is_named() {
+    on_each("enrolling", |scratch| {
+        if scratch.kind != "freeswitch" {
+            return;
+        }
+        scratch.install(INSTALL);
+        let file = "dialplan/sidecall/enrol.xml";
+        let new = scratch.read(file);
+        let wait = new.lines().find(|line| line.contains("${cond(")).unwrap();
+        let old = new.replace(wait, "<action application=\"execute_extension\" data=\"wait XML sidecall\"/>");
+        std::fs::write(scratch.file(file), old).unwrap();
+        let said = scratch.install(INSTALL);
+        assert!(said.contains("enrol.xml, which you edited, is of an earlier version"), "{said}");
+        assert!(!said.contains("ating.xml, which you edited"), "{said}");
+        // The edited sidecall.xml of that version still has it.
+        let snippet = "dialplan/sidecall.xml";
+        let parts = "<context name=\"sidecall\">";
+        let old = scratch.read(snippet).replace(parts, &format!("{parts}<extension name=\"wait\"></extension>"));
+        std::fs::write(scratch.file(snippet), old).unwrap();
+        assert!(!scratch.install(INSTALL).contains("enrol.xml, which you edited"));
     });
 }
 

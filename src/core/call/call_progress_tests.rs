@@ -102,6 +102,22 @@ fn a_call_that_goes_on_with_a_leg_of_another_one_is_over_for_who_has_left_it() {
     }
 }
 
+/// +2 rings, and +3 takes the call from there with a call of its own.
+#[test]
+fn a_call_that_another_calls_phone_picks_up_is_over_for_the_called_number_at_once_and_missed_at_the_end() {
+    let mut script = Script::new([rings("c", "A", Some("+1"), "+2"), call("d", "P", Some("+3"), "+2")]);
+    script.dialled("c", "B");
+    script.ended("c", "B");
+    assert!(over_for(&script, "c").is_empty(), "it may ring again");
+    script.bridged("d", "A", "P");
+    assert_eq!((over_for(&script, "c"), progress(&script, "+2")), (vec![number("+2")], vec![CallProgress::Over]));
+    assert!(script.exchange.missed_in(&id("c")).is_empty(), "not yet");
+    script.ended("d", "P");
+    script.ended("c", "A");
+    assert_eq!((script.exchange.missed_in(&id("c")), missed_by(&script, "c")), (vec![id("c")], vec![number("+2")]));
+    assert_eq!(over_for(&script, "c"), [number("+1")]);
+}
+
 #[test]
 fn a_call_that_hears_a_leg_that_nobody_can_name_goes_on_for_both() {
     let mut script = Script::new([rings("c", "A", Some("+1"), "+2"), call("d", "P", None, "+3")]);

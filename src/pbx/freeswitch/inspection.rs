@@ -123,13 +123,17 @@ impl Inspection for FreeswitchInspection {
 fn read_dialplan(xml: &str) -> Dialplan {
     let mut dialplan = Dialplan::default();
     let (mut context, mut extension, mut legs, mut binds_numbers) = ("", "", Vec::new(), false);
-    let (mut parts, mut executed) = (Vec::new(), Vec::new());
+    let (mut parts, mut executed, mut announcing) = (Vec::new(), Vec::new(), Vec::new());
     for tag in tags(xml) {
         if tag.name == "extension" {
             extension = tag.attribute("name").unwrap_or_default();
         }
-        if let Some(part) = tag.attribute("data").and_then(|data| data.strip_suffix(" XML sidecall")) {
-            executed.push((extension, part));
+        let data = tag.attribute("data").unwrap_or_default();
+        if let Some(part) = data.strip_suffix(" XML sidecall") {
+            executed.push(((context, extension), part));
+        }
+        if data.contains("=sidecall::setup,") {
+            announcing.push((context, extension));
         }
         match (tag.name, tag.attribute("name")) {
             ("context", Some(name)) => context = name,
@@ -144,13 +148,11 @@ fn read_dialplan(xml: &str) -> Dialplan {
                 binds_numbers |= tag.attribute("field").is_some_and(|field| field.contains(binding));
             }
             // Of an older out.xml, or a copy of it: a number that somebody dials can run a command there.
-            ("action", _)
-                if tag.attribute("data").is_some_and(|data| data.contains("sidecall_place=${destination_number}")) =>
-            {
+            ("action", _) if data.contains("sidecall_place=${destination_number}") => {
                 dialplan.missing.push("sidecall/out.xml");
             }
             // Of out.xml. Older copies had it behind the announcement.
-            ("action", _) if tag.attribute("data").is_some_and(leads_to_the_trunk) => match extension {
+            ("action", _) if leads_to_the_trunk(data) => match extension {
                 "sidecall-originating" | "sidecall-terminating" => dialplan.missing.extend(file_of(extension)),
                 _ => dialplan.outgoing.push(context.to_owned()),
             },
@@ -162,10 +164,9 @@ fn read_dialplan(xml: &str) -> Dialplan {
     dialplan.outgoing.dedup();
     dialplan.announces = parts.contains(&"route");
     if dialplan.announces {
-        let lost = executed.into_iter().filter(|(_, part)| !parts.contains(part));
-        dialplan.missing.extend(lost.filter_map(|(extension, _)| file_of(extension)));
+        let lost = executed.iter().filter(|(_, part)| !parts.contains(part));
+        dialplan.missing.extend(lost.filter_map(|((_, extension), _)| file_of(extension)));
     }
-    dialplan.missing.dedup();
     if dialplan.announces && !binds_numbers {
         dialplan.missing.push("sidecall.xml");
     }
@@ -175,6 +176,25 @@ fn read_dialplan(xml: &str) -> Dialplan {
     if dialplan.terminating.iter().any(|context| !legs.contains(context)) {
         dialplan.missing.push("sidecall/terminating.xml");
     }
+    // Older copies execute an extension that announces.
+    let older: Vec<_> = executed.iter().filter(|(_, part)| *part == "announce").map(|(place, _)| *place).collect();
+    if parts.contains(&"announce") {
+        announcing.extend(&older);
+    }
+    for (contexts, extension) in
+        [(&mut dialplan.originating, "sidecall-originating"), (&mut dialplan.terminating, "sidecall-terminating")]
+    {
+        let all = std::mem::take(contexts).into_iter();
+        let (announced, silent) = all.partition(|context| announcing.contains(&(context, extension)));
+        *contexts = announced;
+        if silent.iter().any(|context: &String| !older.contains(&(context, extension))) {
+            dialplan.missing.push("sidecall/announce.xml");
+        }
+        dialplan.silent.extend(silent);
+    }
+    dialplan.silent.dedup();
+    dialplan.missing.sort_unstable();
+    dialplan.missing.dedup();
     dialplan
 }
 
@@ -231,13 +251,27 @@ impl<'x> Tag<'x> {
 mod tests {
     use super::*;
 
+    /// As announce.xml has it.
+    const SETUP: &str = "<condition><action application=\"socket\" data=\"${sidecall_direct}\"/><anti-action application=\"event\" \
+                         data=\"Event-Name=CUSTOM,Event-Subclass=sidecall::setup,sidecall_agent=${sidecall_agent}\"/></condition>";
+
+    /// A dialplan that lacks nothing.
+    fn whole() -> String {
+        let xml = r#"<context name="default"><extension name="sidecall-leg"/><extension name="sidecall-originating">SETUP</extension></context>
+            <context name="public"><extension name="sidecall-leg"/><extension name="sidecall-terminating">SETUP</extension></context>
+            <context name="ivr"><extension name="sidecall-attendant"/><extension name="sidecall-leg"/><extension name="sidecall-terminating">SETUP</extension></context>
+            <context name="sidecall"><extension name="route"><condition field="${sidecall_route}/${md5(${sidecall_called})}/${sidecall_place}/${sidecall_call}" expression="x"/></extension></context>
+            <context name="out"><extension name="any"><condition><action application="execute_extension" data="%[sidecall_place=${md5(${destination_number})}]route XML sidecall"/></condition></extension></context>"#;
+        xml.replace("SETUP", SETUP)
+    }
+
     #[test]
     fn contexts_and_what_is_in_them() {
-        let xml = r#"<section name="dialplan" description="x">
-            <context name="default"><extension name="sidecall-originating" continue="true"><condition field="a" expression="^(.+)$"/></extension>
+        let xml = &r#"<section name="dialplan" description="x">
+            <context name="default"><extension name="sidecall-originating" continue="true"><condition field="a" expression="^(.+)$"/>SETUP</extension>
             <extension name="route"/><extension name="sidecall-enrol"/></context>
-            <context name="public"><extension continue="true" name="sidecall-terminating"/></context>
-            <context name="sidecall"><extension name="route"><condition/></extension></context></section>"#;
+            <context name="public"><extension continue="true" name="sidecall-terminating">SETUP</extension></context>
+            <context name="sidecall"><extension name="route"><condition/></extension></context></section>"#.replace("SETUP", SETUP);
         let dialplan = read_dialplan(xml);
         assert_eq!(dialplan.originating, ["default"]);
         assert_eq!(dialplan.enrolling, ["default"]);
@@ -246,10 +280,7 @@ mod tests {
         assert_eq!(dialplan.missing, ["sidecall.xml", "sidecall/originating.xml", "sidecall/terminating.xml"]);
         let without = xml.replace("<context name=\"sidecall\">", "<context name=\"other\">");
         assert!(!read_dialplan(&without).announces);
-        let whole = r#"<context name="public"><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
-            <context name="ivr"><extension name="sidecall-attendant"/><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
-            <context name="sidecall"><extension name="route"><condition field="${sidecall_route}/${md5(${sidecall_called})}/${sidecall_place}/${sidecall_call}" expression="x"/></extension></context>
-            <context name="out"><extension name="any"><condition><action application="execute_extension" data="%[sidecall_place=${md5(${destination_number})}]route XML sidecall"/></condition></extension></context>"#;
+        let whole = &whole();
         let dialplan = read_dialplan(whole);
         assert_eq!(dialplan.outgoing, ["out"]);
         assert_eq!((dialplan.terminating, dialplan.attendants), (vec!["public".to_owned()], vec!["ivr".to_owned()]));
@@ -261,14 +292,39 @@ mod tests {
         assert_eq!(read_dialplan(&older).missing, ["sidecall/out.xml"]);
         let older = whole.replace("${md5(${sidecall_called})}", "${sidecall_called}");
         assert_eq!(read_dialplan(&older).missing, ["sidecall.xml"]);
-        let announces = "<action application=\"execute_extension\" data=\"announce XML sidecall\"/>";
-        let older = whole.replace("\"sidecall-terminating\"/>", &format!("\"sidecall-terminating\"/>{announces}"));
-        assert_eq!(read_dialplan(&older).missing, ["sidecall/terminating.xml"]);
-        let consistent =
-            older.replace("<extension name=\"route\">", "<extension name=\"announce\"/><extension name=\"route\">");
-        assert_eq!(read_dialplan(&consistent).missing, Vec::<&str>::new());
         let older = whole.replace("<extension name=\"any\">", "<extension name=\"sidecall-originating\">");
-        assert_eq!(read_dialplan(&older).missing[0], "sidecall/originating.xml");
+        assert!(read_dialplan(&older).missing.contains(&"sidecall/originating.xml"));
         assert_eq!(read_dialplan(&older).outgoing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_context_that_announces_no_call_is_named() {
+        let (whole, none) = (whole(), Vec::<&str>::new());
+        let read = |xml: &str| {
+            let Dialplan { originating, terminating, silent, missing, .. } = read_dialplan(xml);
+            ([originating, terminating, silent].map(|contexts| contexts.join(" ")), missing)
+        };
+        let places =
+            |originating: &str, terminating: &str, silent: &str| [originating, terminating, silent].map(str::to_owned);
+        assert_eq!(read(&whole), (places("default", "public", ""), none.clone()));
+        // Without announce.xml; on FusionPBX its conditions were not pasted.
+        let without = whole.replace(SETUP, "");
+        assert_eq!(read(&without), (places("", "", "default public"), vec!["sidecall/announce.xml"]));
+        let without = whole.replacen(SETUP, "", 1);
+        assert_eq!(read(&without), (places("", "public", "default"), vec!["sidecall/announce.xml"]));
+        // Of an earlier version, beside the new sidecall.xml and the old one.
+        let announces = "<action application=\"execute_extension\" data=\"announce XML sidecall\"/>";
+        let older = whole.replacen(SETUP, announces, 1);
+        assert_eq!(read(&older), (places("", "public", "default"), vec!["sidecall/originating.xml"]));
+        let route = "<extension name=\"route\">";
+        let consistent = older.replace(route, &format!("<extension name=\"announce\"/>{route}"));
+        assert_eq!(read(&consistent), (places("default", "public", ""), none));
+        // A name is said once.
+        let older = older.replace(announces, &format!("{announces}{announces}")).replacen(
+            "<extension name=\"sidecall-leg\"/>",
+            "",
+            2,
+        );
+        assert_eq!(read(&older).1, ["sidecall/originating.xml", "sidecall/terminating.xml"]);
     }
 }

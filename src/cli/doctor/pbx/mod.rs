@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+mod hold;
 mod manager_filter;
 mod probe;
 

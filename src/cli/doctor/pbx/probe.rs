@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use super::hold;
 use crate::agent::PbxConfig;
 use crate::cli::doctor::report::DoctorReport;
 use crate::config::Config;
@@ -114,7 +115,7 @@ impl PbxProbe<'_> {
             Ok(dialplan) => dialplan,
             Err(error) => return self.refused("the dialplan", &error).map(|()| None),
         };
-        let Dialplan { announces, originating, terminating, attendants, outgoing, missing, .. } = &dialplan;
+        let Dialplan { announces, originating, terminating, silent, attendants, outgoing, missing, .. } = &dialplan;
         let reload = match self.pbx.kind {
             PbxKind::Freeswitch => "`reloadxml`",
             PbxKind::Asterisk => "`dialplan reload`",
@@ -131,6 +132,11 @@ impl PbxProbe<'_> {
             let found = format!("the snippet is an older copy, without this version's {}", missing.join(", "));
             self.report.warning(&self.about, found, todo)?;
         }
+        if !silent.is_empty() {
+            let found = format!("calls come into the snippet in {}, which announces none of them", silent.join(", "));
+            let todo = format!("put this version's files in place there, then {reload}");
+            self.report.problem(&self.about, found, todo)?;
+        }
         if !attendants.is_empty() {
             let found =
                 format!("main numbers are answered in {}, and nobody is asked about them", attendants.join(", "));
@@ -143,6 +149,8 @@ impl PbxProbe<'_> {
                 false => self
                     .report
                     .ok(&self.about, format!("calls from {what} are announced in {}", contexts.join(", ")))?,
+                // Said above. They may come in there.
+                true if !silent.is_empty() => {}
                 true => {
                     let todo =
                         format!("include {name} first in the context that calls from {what} come into, then {reload}");
@@ -151,7 +159,7 @@ impl PbxProbe<'_> {
             }
         }
         self.outgoing(outgoing)?;
-        if originating.is_empty() && terminating.is_empty() {
+        if originating.is_empty() && terminating.is_empty() && silent.is_empty() {
             let todo = format!("include the snippet in your contexts, then {reload}");
             self.report.problem(&self.about, "the snippet is loaded, and nothing leads to it", todo)?;
         }
@@ -185,24 +193,9 @@ impl PbxProbe<'_> {
                 return Ok(Settings::default());
             }
         };
-        let hold = settings.hold.as_deref().and_then(|hold| hold.parse::<u64>().ok());
-        match hold {
-            None | Some(0) => {}
-            Some(hold) if hold > 2_000 => {
-                self.report.warning(
-                    &self.about,
-                    format!("the hold is {hold} ms: callers wait as long when the agent hangs"),
-                    "500 is enough",
-                )?;
-            }
-            Some(hold) if hold <= config.agent.deadline_ms => {
-                let found = format!(
-                    "agent.deadline_ms is {} and the hold {hold} ms: late decisions are dropped",
-                    config.agent.deadline_ms
-                );
-                self.report.warning(&self.about, found, "set agent.deadline_ms some 100 ms below the hold")?;
-            }
-            Some(_) => {}
+        let hold = settings.hold.as_deref();
+        if let Some((found, todo)) = hold.and_then(|hold| hold::fault(self.pbx.kind, hold, config.agent.deadline_ms)) {
+            self.report.warning(&self.about, found, todo)?;
         }
         if settings.trusted.as_deref().is_some_and(|trusted| trusted.starts_with("192.0.2.")) {
             let todo =
