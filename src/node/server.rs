@@ -100,6 +100,7 @@ impl Node {
         stopping.abort();
         probe.abort();
         stop.cancel();
+        store.wait_no_more();
         let _ = sweep.await;
         store.close().await;
         tracing::info!("the node has stopped");

@@ -165,7 +165,7 @@ async fn open(connection: &mut Connection, call: &CallId, [a, b]: &[Number; 2]) 
          ORDER BY id",
     );
     let open = open.bind(call.to_string()).bind(a.to_string()).bind(b.to_string());
-    Ok(open.fetch_all(connection).await?)
+    open.fetch_all(connection).await
 }
 
 pub(super) async fn part(

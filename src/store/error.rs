@@ -33,7 +33,7 @@ pub enum StoreError {
     /// The connection to the database is lost.
     #[error("the database can't be reached: {0}")]
     Disconnected(Arc<str>),
-    /// The connection was lost at a commit, and the database can't be asked what became of it.
+    /// The connection was lost at a commit, and the database couldn't be asked in time what became of it.
     #[error("it isn't known whether the last writes were made: {0}")]
     Doubtful(Arc<str>),
     /// The database refuses a value of this write. Others succeed.

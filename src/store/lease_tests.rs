@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::test_database::TestDatabase;
+use super::test_database::{TestDatabase, until};
 use super::test_proxy::{Fault, Proxy};
 use super::{DeliveryState, NumberRow, Store, StoreError};
 use crate::contract::NumberEntry;
@@ -150,9 +150,7 @@ async fn a_commit_that_nobody_knows_of_is_found_when_the_server_is_back() {
     store.put_numbers(vec![row("+12125550100")]).await.unwrap();
     proxy.fail(Fault::CutAfterAndRefuse("COMMIT"));
     let others = async {
-        while !store.is_in_doubt() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(&store, Store::is_in_doubt).await;
         let refused = store.put_numbers(vec![row("+12125550102")]).await.unwrap_err();
         assert!(refused.to_string().contains("isn't known whether"), "{refused}");
         assert!(store.is_failing() && store.probe(None).await);

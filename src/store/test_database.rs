@@ -1,12 +1,13 @@
 //! Databases for tests. The suite runs on SQLite, and on a real PostgreSQL.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use lab::Postgres;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Location, Store};
+use super::{Location, Store, WRITE_BUDGET};
 
 /// A database, empty at first.
 pub(in crate::store) enum TestDatabase {
@@ -68,6 +69,15 @@ impl TestDatabase {
         let mut other = PgConnection::connect(&self.url()).await.unwrap();
         let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         sqlx::query_scalar(waiting).fetch_one(&mut other).await.unwrap()
+    }
+}
+
+/// Until the store says so.
+pub(in crate::store) async fn until(store: &Store, says: fn(&Store) -> bool) {
+    let deadline = Instant::now() + 3 * WRITE_BUDGET;
+    while !says(store) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

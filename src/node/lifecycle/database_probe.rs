@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
 /// A writer that says nothing for so long is hung. A slow disk isn't: one `fsync` may take seconds.
 const HUNG: Duration = Duration::from_secs(10);
-// A probe may come when a group begins, and then wait for its own one; but never for the whole queue.
+// A writer shows after each group that it isn't hung.
 const _: () = assert!(2 * WRITE_BUDGET.as_secs() + EVERY.as_secs() < HUNG.as_secs());
 /// Every so many times the clock is written down; the other times ask for the lock alone.
 const WRITE: u64 = 5;

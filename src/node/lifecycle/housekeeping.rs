@@ -44,7 +44,7 @@ impl Upkeep {
             }
             beat.tick();
             let store = self.store.clone();
-            // The next write waits for a server that is away and may have committed the last one.
+            // It may wait for a server that is away and may have committed its last write.
             let done = beating_while(&beat, || store.is_in_doubt(), self.tick(n, &beat)).await;
             if let Err(error) = done {
                 // The store has logged that it fails; this is only what is put off by it.

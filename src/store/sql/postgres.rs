@@ -188,6 +188,15 @@ impl ServerConnection {
 
     /// Whether the transaction that was begun last has been committed: the connection was lost before the answer came.
     pub(super) async fn is_committed(&mut self) -> Result<bool, StoreError> {
+        let answer = self.ask_for_commit().await;
+        if answer.is_err() {
+            // It may be in a transaction that has failed.
+            self.connection = None;
+        }
+        answer
+    }
+
+    async fn ask_for_commit(&mut self) -> Result<bool, StoreError> {
         self.open_transaction().await?;
         let Some(lease) = self.lease else { return Ok(false) };
         let is_committed = lease.is_committed(self).await?;

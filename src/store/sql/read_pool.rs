@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
@@ -17,6 +17,8 @@ use crate::store::StoreError;
 
 /// How long a read waits until fewer than [`READERS`] others run.
 const ACQUIRE: Duration = Duration::from_secs(1);
+/// How long a connection may be idle. What lies between may forget it, and say so to nobody.
+const IDLE: Duration = Duration::from_secs(60);
 /// Number of connections.
 const READERS: usize = 4;
 
@@ -35,7 +37,8 @@ pub(in crate::store) struct ReadPool {
 struct Readers {
     options: PgConnectOptions,
     permits: Semaphore,
-    idle: Mutex<Vec<PgConnection>>,
+    /// With the time of the last use, the newest last.
+    idle: Mutex<Vec<(Instant, PgConnection)>>,
 }
 
 impl ReadPool {
@@ -110,17 +113,23 @@ impl Readers {
     }
 
     fn take_idle(&self) -> Option<PgConnection> {
-        self.idle().pop()
+        let mut idle = self.idle();
+        let (used, connection) = idle.pop()?;
+        if used.elapsed() < IDLE {
+            return Some(connection);
+        }
+        idle.clear();
+        None
     }
 
     fn put_back(&self, connection: PgConnection) {
         let mut idle = self.idle();
         if !self.permits.is_closed() {
-            idle.push(connection);
+            idle.push((Instant::now(), connection));
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, PgConnection)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,7 +154,7 @@ async fn patiently<T>(
 ) -> Result<T, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     transaction.execute(LONG_READ).await?;
-    let done = work(&mut *transaction).await?;
+    let done = work(&mut transaction).await?;
     transaction.commit().await?;
     Ok(done)
 }

@@ -44,13 +44,19 @@ pub(super) async fn commit_all(
     group: &[Job],
     waiting: &mut Waiting<'_>,
 ) -> Vec<Result<Done, StoreError>> {
-    let deadline = Instant::now() + WRITE_BUDGET;
+    let mut deadline = Instant::now() + WRITE_BUDGET;
     let mut results = Vec::with_capacity(group.len());
     // The first one is the last in the list.
     let mut parts = vec![group];
     while let Some(part) = parts.pop() {
         match commit(deadline, connection, part, waiting).await {
-            Ok(done) => results.extend(done.into_iter().map(Ok)),
+            Ok(done) => {
+                results.extend(done.into_iter().map(Ok));
+                if Instant::now() >= deadline {
+                    // It was in doubt, and the server is back.
+                    deadline = Instant::now() + WRITE_BUDGET;
+                }
+            }
             Err(error) if error.is_unavailable() => {
                 results.resize_with(group.len(), || Err(error.clone()));
                 break;
@@ -77,9 +83,9 @@ async fn commit(
     jobs: &[Job],
     waiting: &mut Waiting<'_>,
 ) -> Result<Vec<Done>, StoreError> {
-    connection.must_end_by(deadline);
     let mut retries = RETRIES.into_iter();
     loop {
+        connection.must_end_by(deadline);
         let done = transaction(connection, jobs, waiting).await;
         let Err(error) = &done else { return done };
         // On a full disk SQLite has already rolled back, and this fails.
@@ -109,7 +115,8 @@ async fn transaction(
     merged.write(connection).await?;
     changes.read(connection, directory).await?;
     match connection.commit().await {
-        Err(doubt @ StoreError::Doubtful(_)) => resolve(doubt, connection, waiting).await?,
+        // Nothing depends on an empty one.
+        Err(doubt @ StoreError::Doubtful(_)) if !jobs.is_empty() => resolve(doubt, connection, waiting).await?,
         done => done?,
     }
     changes.apply(&waiting.state.directory);
@@ -125,10 +132,12 @@ async fn resolve(doubt: StoreError, connection: &mut Connection, waiting: &mut W
     fate
 }
 
-/// Nothing else can be written meanwhile, so what waits fails. The writer shows that it isn't hung.
+/// Asks until there is an answer, or the store closes. Nothing else can be written meanwhile, so what waits fails. The writer
+/// shows that it isn't hung.
 async fn ask(doubt: StoreError, connection: &mut Connection, waiting: &mut Waiting<'_>) -> Result<(), StoreError> {
-    while !waiting.state.closing.is_cancelled() {
-        waiting.fail(&doubt);
+    let unavailable = StoreError::Unavailable(doubt.to_string().into());
+    while !waiting.state.leaving.is_cancelled() {
+        waiting.fail(&unavailable);
         waiting.state.alive.notify_waiters();
         connection.must_end_by(Instant::now() + WRITE_BUDGET);
         match connection.is_committed().await {

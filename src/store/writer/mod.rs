@@ -11,6 +11,7 @@ mod tests;
 use crate::store::sql::Connection;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -33,10 +34,13 @@ use crate::core::base::time::UnixMillis;
 use crate::core::call::offer_matching::OfferId;
 use crate::core::numbering::number::Number;
 
-/// Maximum number of waiting writes: a few seconds' worth at the highest rate.
+/// Maximum number of waiting writes: a few seconds' worth at the highest rate of a fast database.
 const QUEUE: usize = 16_384;
 /// Maximum number of writes in one commit.
 const GROUP: usize = 512;
+/// A group that fails and has taken longer, on a server, fails the rest of the queue: one group after the other would take too
+/// long.
+const SLOW: Duration = Duration::from_secs(1);
 /// The same, if a server is too slow for larger ones.
 const SMALLEST_GROUP: usize = 8;
 
@@ -145,8 +149,10 @@ struct State {
     why: Mutex<String>,
     /// Whether the writer waits to learn what became of a commit.
     in_doubt: AtomicBool,
-    /// Told now and then while it does.
+    /// Told now and then while it does, and after each group of a server.
     alive: Notify,
+    /// Whether it waits no more.
+    leaving: tokio_util::sync::CancellationToken,
     directory: SharedDirectory,
     closing: tokio_util::sync::CancellationToken,
     closed: tokio_util::sync::CancellationToken,
@@ -188,6 +194,7 @@ impl Writer {
     }
 
     pub(super) async fn close(&self) {
+        self.state.leaving.cancel();
         self.state.closing.cancel();
         self.state.closed.cancelled().await;
     }
@@ -202,6 +209,11 @@ impl Store {
     /// Whether writes wait for a server that may have committed them.
     pub fn is_in_doubt(&self) -> bool {
         self.writer.state.in_doubt.load(Ordering::Relaxed)
+    }
+
+    /// From now on no write waits for a server that may have committed it: the process ends.
+    pub fn wait_no_more(&self) {
+        self.writer.state.leaving.cancel();
     }
 
     /// The database's error from the last write, if it failed.
@@ -249,17 +261,22 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
             }
         }
         let mut waiting = Waiting { queue: &mut queue, state: &state };
+        let begun = Instant::now();
         let results = group::commit_all(&mut connection, &group, &mut waiting).await;
         let failure = results.iter().filter_map(|result| result.as_ref().err()).find(|error| error.is_unavailable());
         most = match failure {
-            Some(StoreError::Late(_)) => (most / 2).max(SMALLEST_GROUP),
-            _ => (most * 2).min(GROUP),
+            Some(StoreError::Late(_)) => (group.len() / 2).max(SMALLEST_GROUP),
+            // Twice as many would be in time, too.
+            None if group.len() == most && begun.elapsed() < WRITE_BUDGET / 4 => (most * 2).min(GROUP),
+            _ => most,
         };
-        if let Some(error) = failure
-            && renewal.is_some()
-            && !error.is_transient()
-        {
-            waiting.fail(error);
+        if renewal.is_some() {
+            if let Some(error) = failure
+                && begun.elapsed() >= SLOW
+            {
+                waiting.fail(error);
+            }
+            state.alive.notify_waiters();
         }
         let is_over = failure.is_some_and(StoreError::is_final);
         for (job, result) in group.drain(..).zip(results) {

@@ -19,8 +19,8 @@ pub(super) async fn facts(pool: &Pool, number: &Number, now: UnixMillis) -> Fact
     );
     let rows = query.bind(number.to_string()).bind(now.0).fetch_all(pool).await.unwrap();
     let Some(row) = rows.first() else { return Facts::default() };
-    let home = get::<Option<String>>(&row, 0).map(|name| name.parse().unwrap());
-    let offers = rows.iter().filter_map(|row| get::<Option<String>>(&row, 1));
+    let home = get::<Option<String>>(row, 0).map(|name| name.parse().unwrap());
+    let offers = rows.iter().filter_map(|row| get::<Option<String>>(row, 1));
     let offers: Vec<OfferTo> = offers.map(|offer| serde_json::from_str(&offer).unwrap()).collect();
     Facts { known: NumberFacts { served: true, has_client: !offers.is_empty(), home }, offers }
 }
@@ -84,11 +84,11 @@ pub(super) async fn devices(pool: &Pool, now: UnixMillis) -> Vec<EnrolledDevice>
          FROM devices d ORDER BY d.id DESC",
     );
     let read = |row: &Row| EnrolledDevice {
-        id: get::<String>(&row, 0).parse().unwrap(),
-        number: get::<String>(&row, 1).parse().unwrap(),
-        name: get::<String>(&row, 2).parse().unwrap(),
-        enrolled: UnixMillis(get(&row, 3)),
-        client: get::<Option<String>>(&row, 4).map(|id| id.parse().unwrap()),
+        id: get::<String>(row, 0).parse().unwrap(),
+        number: get::<String>(row, 1).parse().unwrap(),
+        name: get::<String>(row, 2).parse().unwrap(),
+        enrolled: UnixMillis(get(row, 3)),
+        client: get::<Option<String>>(row, 4).map(|id| id.parse().unwrap()),
     };
     query.bind(now.0).fetch_all(pool).await.unwrap().iter().map(read).collect()
 }
