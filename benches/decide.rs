@@ -46,7 +46,7 @@ fn main() {
         bind_clients(address).await;
         let lookup = move |n: usize| request("GET", &format!("/v1/numbers/{}", number(spread(n, numbers))), ADMIN, "");
         run("directory lookup", address, 2_000, Duration::from_secs(5), 200, lookup, |_, _| ()).await;
-        for rate in [500, 2_000, 4_000] {
+        for rate in [500, 2_000, 4_000, 10_000] {
             let leg = move |n: usize| format!("{rate}-{n}");
             let decide = move |n: usize| {
                 let (calling, called) = (number(n % 500), number(spread(n, numbers)));
