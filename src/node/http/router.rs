@@ -142,23 +142,23 @@ pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Ro
             .layer(axum::middleware::from_fn_with_state(state.clone(), disk_guard::guard))
             .layer(CatchPanicLayer::new())
     };
-    let quick = quick().layer(DefaultBodyLimit::max(BODY));
-    let web_pages = web_pages().layer(DefaultBodyLimit::max(BODY));
-    let client_api = client_api().layer(DefaultBodyLimit::max(BODY));
+    let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
+    let web_pages = web_pages().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
+    let client_api = client_api().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
+    let waiting_pages = waiting_pages().layer(timeout_after(dialled_enrolments::WAIT + TIMEOUT));
     let slow = slow().layer(DefaultBodyLimit::disable());
-    let peers = peers().layer(DefaultBodyLimit::max(peer_offers::BODY));
-    let inboxes = inboxes().layer(DefaultBodyLimit::max(inbox::BODY));
-    let waiting = timeout_after(dialled_enrolments::WAIT + TIMEOUT);
-    // The caller waits no longer, but each request is completed. A page of another origin can read every refusal too.
+    let peers = peers().layer(DefaultBodyLimit::max(peer_offers::BODY)).layer(timeout);
+    let inboxes = inboxes().layer(DefaultBodyLimit::max(inbox::BODY)).layer(timeout);
+    // A page of another origin can read every refusal too.
     Router::new()
-        .merge(guarded(client_api).layer(timeout).layer(state.origins.cors()))
-        .merge(guarded(waiting_pages()).layer(waiting).layer(state.origins.cors()))
-        .merge(guarded(inboxes).layer(timeout).layer(origins::any()))
-        .merge(guarded(web_pages).layer(timeout).layer(CompressionLayer::new()))
+        .merge(guarded(client_api).layer(state.origins.cors()))
+        .merge(guarded(waiting_pages).layer(state.origins.cors()))
+        .merge(guarded(inboxes).layer(origins::any()))
+        .merge(guarded(web_pages).layer(CompressionLayer::new()))
         .merge(guarded(slow))
-        .merge(guarded(peers).layer(timeout))
+        .merge(guarded(peers))
         // The last group's layers also apply to unmatched paths.
-        .merge(guarded(quick).layer(timeout))
+        .merge(guarded(quick))
         .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::finish))
         .with_state(state)
 }

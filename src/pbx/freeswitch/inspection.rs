@@ -192,6 +192,7 @@ fn read_dialplan(xml: &str) -> Dialplan {
         }
         dialplan.silent.extend(silent);
     }
+    dialplan.silent.sort();
     dialplan.silent.dedup();
     dialplan.missing.sort_unstable();
     dialplan.missing.dedup();

@@ -14,12 +14,13 @@ pub(super) fn fault(kind: PbxKind, hold: &str, deadline_ms: u64) -> Option<(Stri
     let Ok(ms) = hold.parse::<u64>() else {
         return Some(("the hold is no number of milliseconds: no call is announced".to_owned(), "set it to 500"));
     };
-    if ms == 0 {
+    if hold == "0" {
         return None;
     }
-    if kind == PbxKind::Freeswitch && !FREESWITCH_WAITS.contains(&ms) {
+    // The snippet compares text: it takes 0500 for no number.
+    if kind == PbxKind::Freeswitch && (!FREESWITCH_WAITS.contains(&ms) || ms.to_string() != hold) {
         let found = format!(
-            "the hold is {ms} ms, which the snippet can't wait: no call is held, and no phone can enrol a browser"
+            "the hold is {hold} ms, which the snippet can't wait: no call is held, and no phone can enrol a browser"
         );
         return Some((found, "set it to 500"));
     }
@@ -56,7 +57,7 @@ mod tests {
             says(kind, "400", Some("late decisions are dropped"));
             says(kind, "2001", Some("callers wait as long"));
         }
-        for hold in ["1", "59", "100000"] {
+        for hold in ["1", "59", "100000", "0500", "+500", "00"] {
             says(PbxKind::Freeswitch, hold, Some("no call is held, and no phone can enrol a browser"));
         }
         says(PbxKind::Asterisk, "59", Some("late decisions are dropped"));
