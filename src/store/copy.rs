@@ -2,6 +2,7 @@
 
 use futures_util::TryStreamExt;
 
+use super::directory::log_everything;
 use super::open::{OpenDatabase, open_database};
 use super::sql::{Builder, Connection, Row, Value};
 use super::{Location, StoreError};
@@ -165,6 +166,7 @@ async fn in_transactions(
         progress(CopiedTable { table: table.name, rows });
         copied.push(CopiedTable { table: table.name, rows });
     }
+    log_everything(&mut target.connection).await?;
     target.connection.commit().await?;
     Ok(copied)
 }

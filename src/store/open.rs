@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, access};
 
-use super::directory::SharedDirectory;
+use super::directory::{DirectoryFollower, SharedDirectory};
 use super::file_lock::FileLock;
 use super::lost_file::Opened;
 use super::sql::{Connection, Pool};
 use super::writer::Writer;
-use super::{Location, Store, StoreError, sql};
+use super::{Location, PostgresUrl, Store, StoreError, sql};
 
 /// A database that no other process writes to.
 pub(super) struct OpenDatabase {
@@ -55,6 +55,27 @@ impl Store {
         let file = location.file().map(Opened::at).transpose().map_err(|e| failed(e.to_string()))?.map(Arc::new);
         let writer = Writer::start(connection, directory.clone(), lock);
         Ok(Store { pool, writer, directory, reads: Default::default(), file })
+    }
+
+    /// Opens a PostgreSQL database beside the process that writes to it, and follows its directory: what that process has
+    /// committed is here within a second, while the server answers. Writes fail here. Fails if the schema is older than this
+    /// version.
+    pub async fn follow(url: &PostgresUrl) -> Result<Store, StoreError> {
+        let (store, follower) = Store::beside(url).await?;
+        tokio::spawn(follower.run(store.writer.closed()));
+        Ok(store)
+    }
+
+    /// The same, for a follower that isn't run yet.
+    pub(super) async fn beside(url: &PostgresUrl) -> Result<(Store, DirectoryFollower), StoreError> {
+        let open = async {
+            let (connection, pool) = sql::open_beside(url.as_str()).await?;
+            Ok::<_, StoreError>((DirectoryFollower::load(connection).await?, pool))
+        };
+        let (follower, pool) =
+            open.await.map_err(|e| StoreError::Open { path: url.to_string(), reason: e.to_string() })?;
+        let directory = follower.directory();
+        Ok((Store { pool, writer: Writer::refusing(), directory, reads: Default::default(), file: None }, follower))
     }
 }
 

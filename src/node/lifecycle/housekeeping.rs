@@ -22,7 +22,7 @@ const RENEW: u64 = 15;
 const TIDY: u64 = 60;
 /// Maximum number of ended calls forgotten in one write. Other writes wait for it.
 const FORGOTTEN: usize = 64;
-/// Batches of old calls that are forgotten in one tick: a backlog must not hold up the rest of a tick's work.
+/// Batches of old rows that are deleted in one tick: a backlog must not hold up the rest of a tick's work.
 const BATCHES: usize = 16;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a hosted client may be away and still learn that it missed a call.
@@ -94,8 +94,20 @@ impl Upkeep {
             self.store.expire_missed(UnixMillis(now().0 - MISSED_KEPT.as_millis() as i64)).await?;
             self.end_lost().await;
             beating(beat, self.old_calls.set_limit(&self.store)).await?;
+            self.prune_changes(beat).await?;
         }
         self.old_calls.delete_some(&self.store, beat).await
+    }
+
+    /// A backlog is left to the next time.
+    async fn prune_changes(&self, beat: &Beat) -> Result<(), StoreError> {
+        for _ in 0..BATCHES {
+            beat.tick();
+            if self.store.prune_changes().await? == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Ends calls that nobody follows any more, as their agent would have.

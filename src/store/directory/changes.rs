@@ -1,8 +1,9 @@
 //! What a group of writes changes in the directory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::load::{DataVersion, read_row};
+use super::log::{self, Change};
 use super::tables::DirectoryTables;
 use super::{DeviceState, NumberState, ROWS, SharedDirectory};
 use crate::core::base::name::{ClientId, DeviceId};
@@ -59,6 +60,7 @@ impl<'a> DirectoryChanges<'a> {
             Write::Setting { .. } | Write::Probe => self.compares_versions = true,
             Write::Calls(_)
             | Write::Prune { .. }
+            | Write::PruneChanges
             | Write::Enrolment(..)
             | Write::ExpireEnrolments(_)
             | Write::Deliveries(_)
@@ -80,6 +82,20 @@ impl<'a> DirectoryChanges<'a> {
                 self.note_devices(devices.iter().cloned());
             }
             _ => {}
+        }
+    }
+
+    /// Notes a change that another process has logged.
+    pub(super) fn note_logged(&mut self, change: &'a Change) {
+        match change {
+            Change::Number(number) => {
+                self.numbers.insert(number, None);
+            }
+            Change::Client(id) => self.note_clients([id.clone()]),
+            Change::Device(id) => self.note_devices([id.clone()]),
+            Change::Tokens => self.tokens = Some(HashMap::new()),
+            // Whoever follows the log loads the directory then.
+            Change::Everything => {}
         }
     }
 
@@ -129,12 +145,33 @@ impl<'a> DirectoryChanges<'a> {
         Ok(())
     }
 
+    /// Logs for other processes which rows were touched, inside the transaction.
+    pub(in crate::store) async fn log(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        log::append(connection, &self.logged()).await
+    }
+
+    fn logged(&self) -> Vec<Change> {
+        let mut clients: HashSet<&ClientId> = self.clients.keys().collect();
+        let mut is_shifted = false;
+        for expiry in &self.expiries {
+            match expiry {
+                ExpiryChange::Extended(ids, _) => clients.extend(ids.iter()),
+                ExpiryChange::Shifted(_) => is_shifted = true,
+            }
+        }
+        if is_shifted || self.numbers.len() + clients.len() + self.devices.len() > log::ENTRIES {
+            return vec![Change::Everything];
+        }
+        let numbers = self.numbers.keys().map(|number| Change::Number((*number).clone()));
+        let clients = clients.into_iter().map(|id| Change::Client(id.clone()));
+        let devices = self.devices.keys().map(|id| Change::Device(id.clone()));
+        numbers.chain(clients).chain(devices).chain(self.tokens.is_some().then_some(Change::Tokens)).collect()
+    }
+
     /// Brings memory in line with the commit. The rows come last, since they have what the whole group has done.
     pub(in crate::store) fn apply(self, directory: &SharedDirectory) {
         if let Some(tables) = self.reloaded {
-            // What was there before is dropped once the lock is free.
-            let _before = std::mem::replace(&mut *directory.write(), tables);
-            return;
+            return directory.replace(tables);
         }
         for change in self.expiries {
             match change {

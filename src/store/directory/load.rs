@@ -1,4 +1,4 @@
-//! Loads the directory: when the database is opened, and when another program has written to it.
+//! Loads the directory: when the database is opened, and when it isn't known what others have written to it.
 
 use futures_util::TryStreamExt;
 
@@ -20,10 +20,7 @@ impl DataVersion {
 impl SharedDirectory {
     /// The directory of a database.
     pub(in crate::store) async fn load(connection: &mut Connection) -> Result<SharedDirectory, StoreError> {
-        let tables = DirectoryTables::load(connection).await?;
-        let (numbers, clients, devices) = tables.counts();
-        tracing::info!(numbers, clients, devices, "loaded the directory");
-        Ok(SharedDirectory::new(tables))
+        Ok(SharedDirectory::new(DirectoryTables::load(connection).await?))
     }
 }
 
@@ -38,6 +35,8 @@ impl DirectoryTables {
         for_each_row(connection, bindings::SELECT, bindings::read, |binding| tables.add_client(binding)).await?;
         for_each_row(connection, devices::SELECT, devices::read, |device| tables.add_device(device)).await?;
         tables.set_tokens(settings::tokens(connection).await?);
+        let (numbers, clients, devices) = tables.counts();
+        tracing::info!(numbers, clients, devices, "loaded the directory");
         Ok(tables)
     }
 }

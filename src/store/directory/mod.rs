@@ -4,12 +4,14 @@
 //! It is loaded when the database is opened. Before the writer commits a group of writes, it reads again the rows that the
 //! group has touched. It changes the memory after the commit, and answers the writes after that. So memory never has what
 //! may still be rolled back, and an answered write can be found. Each lookup passes over clients that have expired by then.
-//! Every second the writer checks whether another program has written to the SQLite file, and if so, reads it all again. No
-//! other program writes to a PostgreSQL database.
+//! Every second the writer checks whether another program has written to the SQLite file, and if so, reads it all again. What
+//! it writes to a PostgreSQL database it also logs there, for processes that follow it ([`DirectoryFollower`]).
 
 mod changes;
 mod devices;
+mod follow;
 mod load;
+mod log;
 mod newest_first;
 mod tables;
 
@@ -21,6 +23,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(super) use changes::DirectoryChanges;
 pub(super) use devices::DeviceState;
+pub(super) use follow::DirectoryFollower;
+pub(super) use log::{append_everything as log_everything, prune as prune_log};
 use tables::DirectoryTables;
 pub(super) use tables::NumberState;
 
@@ -39,6 +43,11 @@ impl SharedDirectory {
     /// The tables, for a lookup.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, DirectoryTables> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the tables. What was there before is dropped once the lock is free.
+    fn replace(&self, tables: DirectoryTables) {
+        let _before = std::mem::replace(&mut *self.write(), tables);
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, DirectoryTables> {

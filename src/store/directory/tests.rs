@@ -1,5 +1,6 @@
 //! Memory says what the database says, whatever is written and whatever fails.
 
+mod follow;
 mod random;
 mod sql;
 

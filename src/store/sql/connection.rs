@@ -31,7 +31,7 @@ impl Pool {
     }
 }
 
-/// One connection: the writer's.
+/// One connection: the writer's, or that of who follows another process's writes.
 #[derive(Debug)]
 pub(in crate::store) enum Connection {
     /// To an SQLite file.
@@ -55,6 +55,13 @@ pub(in crate::store) async fn open_url(url: &str, name: &str) -> Result<(Connect
     Ok((Connection::Postgres(Box::new(session)), Pool::Postgres(pool)))
 }
 
+/// Connects to a PostgreSQL database that another process may write to. Returns a connection for reads alone, and the others
+/// for reads.
+pub(in crate::store) async fn open_beside(url: &str) -> Result<(Connection, Pool), StoreError> {
+    let (session, pool) = postgres::open_beside(url).await?;
+    Ok((Connection::Postgres(Box::new(session)), Pool::Postgres(pool)))
+}
+
 /// Does work with the connection for writes that may take long. No other process takes over meanwhile.
 pub(in crate::store) async fn keep_lease<T>(
     lease: Option<Lease>,
@@ -72,6 +79,13 @@ impl Connection {
     pub(in crate::store) fn must_end_by(&mut self, deadline: Instant) {
         if let Connection::Postgres(session) = self {
             session.must_end_by(deadline);
+        }
+    }
+
+    /// Lets each answer of a server take a minute from now on, and each row. An SQLite file has its own limits.
+    pub(in crate::store) fn may_take_long(&mut self) {
+        if let Connection::Postgres(session) = self {
+            session.may_take_long();
         }
     }
 

@@ -17,7 +17,8 @@ pub(in crate::store) const RENEWAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(7);
 /// How often to try meanwhile.
 const RETRY: Duration = Duration::from_millis(100);
-
+/// The name of its row, as in the statements below.
+const NAME: &str = "writer";
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(4);
 /// How long it waits for a transaction of the owner. One who was stopped in the middle of it holds the row for longer.
@@ -72,6 +73,21 @@ impl Lease {
             waits = true;
             tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// Its name.
+    pub(in crate::store) fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// The number of this owner, which grows with each.
+    pub(in crate::store) fn run(&self) -> i64 {
+        self.fencing
+    }
+
+    /// The number of the owner's transaction that was begun last.
+    pub(in crate::store) fn transaction(&self) -> i64 {
+        self.commits
     }
 
     /// Checks within a transaction that this process still has the lease, until the transaction ends.

@@ -17,7 +17,7 @@ mod sqlite;
 mod value;
 
 pub(super) use builder::Builder;
-pub(super) use connection::{Connection, Pool, keep_lease, open_file, open_url};
+pub(super) use connection::{Connection, Pool, keep_lease, open_beside, open_file, open_url};
 pub(super) use query::{Query, Target, query, scalar};
 #[cfg(test)]
 pub(super) use row::Column;

@@ -50,9 +50,7 @@ enum Patience {
 /// Connects, takes the lease and runs migrations. Returns the connection for writes, and those for reads. `name` is the URL
 /// without its password.
 pub(super) async fn open(url: &str, name: &str) -> Result<(ServerConnection, ReadPool), StoreError> {
-    let options = PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging();
-    let mut session = ServerConnection::new(options.clone());
-    session.connect().await?;
+    let (mut session, pool) = open_beside(url).await?;
     // The schema isn't changed while another process uses it. An empty database has no lease yet.
     let is_new = session.fetch_all(query(
         "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'leases'",
@@ -63,15 +61,22 @@ pub(super) async fn open(url: &str, name: &str) -> Result<(ServerConnection, Rea
     }
     let lease = Lease::acquire(&mut session, name).await?;
     session.lease = Some(lease);
-    session.patience = Patience::Each(LONG);
-    let pool = ReadPool::new(options);
+    session.may_take_long();
     if !is_new {
         lease.keep(&pool, session.migrate()).await?;
     }
     Ok((session, pool))
 }
 
-/// The connection for writes. It is made again at the next transaction after it was lost.
+/// Connects, whoever has the lease. Returns a connection without it, and those for reads.
+pub(super) async fn open_beside(url: &str) -> Result<(ServerConnection, ReadPool), StoreError> {
+    let options = PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging();
+    let mut session = ServerConnection::new(options.clone());
+    session.connect().await?;
+    Ok((session, ReadPool::new(options)))
+}
+
+/// The connection for writes, or for following them. It is made again at the next transaction after it was lost.
 pub(in crate::store) struct ServerConnection {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
@@ -141,6 +146,11 @@ impl ServerConnection {
     /// From now on, nothing is waited for beyond this time.
     pub(super) fn must_end_by(&mut self, deadline: Instant) {
         self.patience = Patience::Until(deadline);
+    }
+
+    /// From now on, each answer and each row may take a minute.
+    pub(super) fn may_take_long(&mut self) {
+        self.patience = Patience::Each(LONG);
     }
 
     pub(super) fn lease(&self) -> Option<Lease> {

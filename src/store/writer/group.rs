@@ -114,6 +114,7 @@ async fn transaction(
     }
     merged.write(connection).await?;
     changes.read(connection, directory).await?;
+    changes.log(connection).await?;
     match connection.commit().await {
         // Nothing depends on an empty one.
         Err(doubt @ StoreError::Doubtful(_)) if !jobs.is_empty() => resolve(doubt, connection, waiting).await?,

@@ -4,6 +4,7 @@ mod group;
 #[cfg(test)]
 mod group_tests;
 mod merged_writes;
+mod refusing;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ const SMALLEST_GROUP: usize = 8;
 pub(super) enum Write {
     Calls(Vec<CallRecord>),
     Prune { before: UnixMillis },
+    PruneChanges,
     Numbers(Vec<NumberRow>),
     DeleteNumber(Number),
     Enable(Number, bool),
@@ -193,6 +195,11 @@ impl Writer {
         true
     }
 
+    /// Is cancelled when the task ends.
+    pub(super) fn closed(&self) -> tokio_util::sync::CancellationToken {
+        self.state.closed.clone()
+    }
+
     pub(super) async fn close(&self) {
         self.state.leaving.cancel();
         self.state.closing.cancel();
@@ -318,13 +325,14 @@ async fn run<'a>(
     write: &'a Write,
     merged: &mut MergedWrites<'a>,
 ) -> Result<Done, StoreError> {
-    use super::{bindings, delivery_writes, devices, numbers, offers, prune, settings, sip_messages};
+    use super::{bindings, delivery_writes, devices, directory, numbers, offers, prune, settings, sip_messages};
     match write {
         Write::Calls(all) => Ok(merged.calls(all)),
         Write::Prune { before } => {
             merged.write(connection).await?;
             prune::prune(connection, *before).await
         }
+        Write::PruneChanges => directory::prune_log(connection).await,
         Write::Numbers(rows) => numbers::put(connection, rows).await,
         Write::DeleteNumber(number) => numbers::delete(connection, number).await,
         Write::Enable(number, enabled) => numbers::enable(connection, number, *enabled).await,

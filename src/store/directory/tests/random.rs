@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use super::follow::beside;
 use super::{
     CLIENTS, DEVICES, SECRETS, START, binding, client, device, device_row, hash, is_the_same, lifetime, number, offer,
 };
@@ -149,9 +150,14 @@ async fn write(store: &Store, request: Request, now: UnixMillis) -> Result<(), S
     }
 }
 
-/// Makes the requests of each group at once, each group so many milliseconds after the one before.
-async fn follow(groups: Vec<(u16, Vec<Request>)>, database: &TestDatabase) {
+/// Makes the requests of each group at once, each group so many milliseconds after the one before. Another store follows what
+/// is written to a server.
+async fn check(groups: Vec<(u16, Vec<Request>)>, database: &TestDatabase) {
     let store = database.open().await;
+    let mut follows = match database {
+        TestDatabase::Sqlite(_) => None,
+        TestDatabase::Postgres(_) => Some(beside(&database.location()).await),
+    };
     let mut now = START;
     for (passed, requests) in groups {
         now = now + Duration::from_millis(passed.into());
@@ -161,6 +167,10 @@ async fn follow(groups: Vec<(u16, Vec<Request>)>, database: &TestDatabase) {
             }
         }
         is_the_same(&store, now).await;
+        if let Some((copy, follower)) = &mut follows {
+            follower.catch_up().await.unwrap();
+            is_the_same(copy, now).await;
+        }
     }
     store.close().await;
     let store = database.open().await;
@@ -172,8 +182,8 @@ fn any_groups() -> impl Strategy<Value = Vec<(u16, Vec<Request>)>> {
     vec((0..400u16, vec(any_request(), 1..6)), 1..16)
 }
 
-fn block_on(follow: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(follow);
+fn block_on(check: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(check);
 }
 
 proptest! {
@@ -181,7 +191,7 @@ proptest! {
 
     #[test]
     fn memory_says_what_sqlite_says(groups in any_groups()) {
-        block_on(follow(groups, &TestDatabase::sqlite()));
+        block_on(check(groups, &TestDatabase::sqlite()));
     }
 }
 
@@ -190,6 +200,6 @@ fn memory_says_what_postgresql_says() {
     let Some(database) = TestDatabase::postgres() else { return };
     proptest!(ProptestConfig::with_cases(24), |(groups in any_groups())| {
         // Each continues with what the one before has left.
-        block_on(follow(groups, &database));
+        block_on(check(groups, &database));
     });
 }
