@@ -75,6 +75,10 @@ impl Decisions {
             // What can't be written down can't be paired either: let the dialplan do as ever, at once.
             return Err(StoreError::Unavailable("writes are failing".into()).into());
         }
+        if !self.store.is_fresh() {
+            // Another process may decide by now.
+            return Err(StoreError::Unavailable("another process may have taken over the database".into()).into());
+        }
         if let Some(known) = self.announced_before(&request) {
             return Ok(known);
         }
