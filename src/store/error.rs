@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::core::base::name::PbxName;
+
 /// A failed read or write. Can be cloned, since a failed commit fails every write in its group.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -45,6 +47,9 @@ pub enum StoreError {
     /// Another process has taken over the database: no write will succeed.
     #[error("another process has taken over the database")]
     Fenced,
+    /// Another process has taken over the calls of a PBX. Writes of other calls succeed.
+    #[error("another process has taken over the calls of {0}")]
+    LostHome(PbxName),
     /// SQLite's thread is gone: no write will succeed.
     #[error("the database's thread has died")]
     Crashed,

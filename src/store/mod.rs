@@ -17,6 +17,7 @@ mod error;
 mod file_lock;
 #[cfg(test)]
 mod hang_tests;
+mod homes;
 #[cfg(test)]
 mod lease_tests;
 mod location;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::keeper::LeaseWatch;
+use super::lease::Lease;
 use super::postgres::ServerConnection;
 use super::query::{query, scalar};
 use super::read_pool::ReadPool;
@@ -60,6 +61,14 @@ impl Connection {
     pub(in crate::store) fn must_end_by(&mut self, deadline: Instant) {
         if let Connection::Postgres(session) = self {
             session.must_end_by(deadline);
+        }
+    }
+
+    /// The lease that this process has, if the database has one.
+    pub(in crate::store) fn own_lease(&self) -> Option<Lease> {
+        match self {
+            Connection::Sqlite(_) => None,
+            Connection::Postgres(session) => session.own_lease(),
         }
     }
 

@@ -36,7 +36,7 @@ const RELEASE: &str = "UPDATE leases SET expires = now(), fencing = fencing + 1 
 
 /// A lease of this process.
 #[derive(Debug, Clone)]
-pub(super) struct Lease {
+pub(in crate::store) struct Lease {
     name: Arc<str>,
     fencing: i64,
     asked: Duration,
@@ -73,12 +73,12 @@ impl Lease {
     }
 
     /// Its name.
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::store) fn name(&self) -> &str {
         &self.name
     }
 
     /// Which owner this process is: the number grows with each.
-    pub(super) fn fencing(&self) -> i64 {
+    pub(in crate::store) fn fencing(&self) -> i64 {
         self.fencing
     }
 

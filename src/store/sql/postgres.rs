@@ -151,6 +151,11 @@ impl ServerConnection {
         self.patience = Patience::Until(deadline);
     }
 
+    /// The lease of this process.
+    pub(super) fn own_lease(&self) -> Option<Lease> {
+        self.fence.as_ref().map(|fence| fence.lease.clone())
+    }
+
     /// What is known of the lease of this process.
     pub(super) fn lease(&self) -> Option<LeaseWatch> {
         self.keeper.as_ref().map(Keeper::watch)

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{Done, Job, MergedWrites, State, note, run};
 use crate::store::StoreError;
 use crate::store::directory::DirectoryChanges;
+use crate::store::homes::{Homes, pbxs};
 use crate::store::sql::Connection;
 
 /// How long a group may take on PostgreSQL until it fails, so that a server that hangs is told by errors, long before the
@@ -41,6 +42,7 @@ impl Waiting<'_> {
 /// the rest fails with it.
 pub(super) async fn commit_all(
     connection: &mut Connection,
+    homes: &mut Homes,
     group: &[Job],
     waiting: &mut Waiting<'_>,
 ) -> Vec<Result<Done, StoreError>> {
@@ -49,7 +51,7 @@ pub(super) async fn commit_all(
     // The first one is the last in the list.
     let mut parts = vec![group];
     while let Some(part) = parts.pop() {
-        match commit(deadline, connection, part, waiting).await {
+        match commit(deadline, connection, homes, part, waiting).await {
             Ok(done) => {
                 results.extend(done.into_iter().map(Ok));
                 if Instant::now() >= deadline {
@@ -75,13 +77,14 @@ pub(super) async fn commit_all(
 async fn commit(
     deadline: Instant,
     connection: &mut Connection,
+    homes: &mut Homes,
     jobs: &[Job],
     waiting: &mut Waiting<'_>,
 ) -> Result<Vec<Done>, StoreError> {
     let mut retries = RETRIES.into_iter();
     loop {
         connection.must_end_by(deadline);
-        let done = transaction(connection, jobs, waiting).await;
+        let done = transaction(connection, homes, jobs, waiting).await;
         let Err(error) = &done else { return done };
         // On a full disk SQLite has already rolled back, and this fails.
         let _ = connection.roll_back().await;
@@ -94,11 +97,13 @@ async fn commit(
 
 async fn transaction(
     connection: &mut Connection,
+    homes: &mut Homes,
     jobs: &[Job],
     waiting: &mut Waiting<'_>,
 ) -> Result<Vec<Done>, StoreError> {
     let directory = &waiting.state.directory;
     connection.begin().await?;
+    let new_homes = homes.lock(connection, pbxs(jobs.iter().map(|job| &job.write))).await?;
     let mut results = Vec::with_capacity(jobs.len());
     let mut merged = MergedWrites::default();
     let mut changes = DirectoryChanges::default();
@@ -113,6 +118,7 @@ async fn transaction(
         Err(doubt @ StoreError::Doubtful(_)) => resolve(doubt, connection, waiting).await?,
         done => done?,
     }
+    homes.add(new_homes);
     changes.apply(&waiting.state.directory);
     Ok(results)
 }

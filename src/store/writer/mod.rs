@@ -23,6 +23,7 @@ use super::deliveries::Parted;
 use super::devices::{DeviceRow, EnrolOutcome, Enrolment};
 use super::directory::SharedDirectory;
 use super::file_lock::FileLock;
+use super::homes::Homes;
 use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipFailure;
@@ -239,6 +240,7 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
     let _lock = lock;
     let mut group = Vec::with_capacity(GROUP);
     let mut most = GROUP;
+    let mut homes = Homes::default();
     let lease = connection.lease();
     loop {
         tokio::select! {
@@ -256,7 +258,7 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
         }
         let mut waiting = Waiting { queue: &mut queue, state: &state };
         let begun = Instant::now();
-        let results = group::commit_all(&mut connection, &group, &mut waiting).await;
+        let results = group::commit_all(&mut connection, &mut homes, &group, &mut waiting).await;
         let failure = results.iter().filter_map(|result| result.as_ref().err()).find(|error| error.is_unavailable());
         most = match failure {
             Some(StoreError::Late(_)) => (group.len() / 2).max(SMALLEST_GROUP),
