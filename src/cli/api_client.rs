@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ pub(super) struct ProblemDetails {
     pub(super) status: u16,
     pub(super) detail: String,
     pub(super) field: Option<String>,
+    /// How long the node asks to wait before a retry.
+    #[serde(skip)]
+    pub(super) retry_after: Option<Duration>,
     /// The report of an import that was rejected.
     #[serde(flatten)]
     pub(super) import: Option<ImportReport>,
@@ -59,6 +63,14 @@ impl ApiError {
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             ApiError::Refused { refusal, .. } => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    /// How long the node asks to wait before a retry, if it says so.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ApiError::Refused { refusal, .. } => refusal.retry_after,
             _ => None,
         }
     }
@@ -90,6 +102,12 @@ pub(super) fn client() -> Result<Client, ApiError> {
         .no_proxy()
         .build()
         .map_err(|e| ApiError::Setup(format!("HTTP can't be set up: {e}")))
+}
+
+/// How long the answer asks to wait before the next request (RFC 9110 §10.2.3), if it says so in seconds.
+pub(super) fn retry_after(answer: &Response) -> Option<Duration> {
+    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 impl Api {
@@ -173,9 +191,10 @@ impl Api {
         if status.is_success() {
             return Ok(response);
         }
+        let retry_after = retry_after(&response);
         let body = response.bytes().await.unwrap_or_default();
         let mut refusal: ProblemDetails = serde_json::from_slice(&body).unwrap_or_default();
-        refusal.status = status.as_u16();
+        (refusal.status, refusal.retry_after) = (status.as_u16(), retry_after);
         if refusal.detail.is_empty() {
             refusal.detail = status.canonical_reason().unwrap_or("an error").to_owned();
         }

@@ -44,6 +44,19 @@ impl NumberRow {
         let credential = credential.as_deref().map(credential_hash);
         NumberRow { number, name, pbx, kind, extensions, enabled, credential }
     }
+
+    /// The entry's state once this row is put, as [`put`] does it.
+    pub(super) fn state(&self, before: Option<&NumberState>) -> NumberState {
+        NumberState {
+            number: self.number.clone(),
+            name: self.name.as_deref().map(Box::from),
+            pbx: self.pbx.clone(),
+            kind: self.kind,
+            extensions: self.extensions.as_slice().into(),
+            is_enabled: self.enabled.unwrap_or_else(|| before.is_none_or(|before| before.is_enabled)),
+            credential: self.credential.or_else(|| before.and_then(|before| before.credential)),
+        }
+    }
 }
 
 /// The hash by which a token is stored and looked up. Comparing hashes leaks nothing about the token.

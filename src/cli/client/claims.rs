@@ -9,12 +9,13 @@ use crate::contract::{ClaimOutcome, NewClaim};
 use crate::core::base::backoff::Backoff;
 use crate::core::base::name::{CallId, InvitationId};
 
-/// Attempts for an invitation that is accepted unasked, over about a quarter of a minute.
+/// Attempts for an invitation that is accepted unasked, over about a quarter of a minute unless the node asks for longer waits.
 pub(super) const UNASKED_ATTEMPTS: u32 = 6;
 /// The user who has accepted one sees a failure, and can retry.
 pub(super) const ASKED_ATTEMPTS: u32 = 1;
 
-/// Claims an invitation. Returns whether this client has it, or why the node doesn't say. After `end`, nothing is tried again.
+/// Claims an invitation. Returns whether this client has it, or why the node doesn't say. Before another attempt it waits as long
+/// as the node asks. After `end` there is no other attempt.
 pub(super) async fn claim(
     api: &Api,
     client: &Current,
@@ -26,21 +27,21 @@ pub(super) async fn claim(
     let path = ["v1", "calls", call.as_str(), "claims"];
     let mut attempt = 1;
     loop {
-        let (problem, is_final) = match client.get() {
+        let (problem, is_final, after) = match client.get() {
             Some(client) => {
                 let claim = NewClaim { client, invitation: invitation.clone() };
                 let outcome: Result<ClaimOutcome, ApiError> = api.send(Method::POST, &path, &claim).await;
                 match outcome {
                     Ok(outcome) => return Ok(outcome.won),
-                    Err(error) => (error.to_string(), error.is_final()),
+                    Err(error) => (error.to_string(), error.is_final(), error.retry_after()),
                 }
             }
-            None => ("the node can't be asked now; try again".to_owned(), false),
+            None => ("the node can't be asked now; try again".to_owned(), false, None),
         };
         if is_final || attempt >= attempts {
             return Err(problem);
         }
-        let pause = tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random()));
+        let pause = tokio::time::sleep(Backoff::HTTP.wait_for(attempt, rand::random(), after));
         if end.run_until_cancelled(pause).await.is_none() {
             return Err(problem);
         }
@@ -50,10 +51,13 @@ pub(super) async fn claim(
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::cli::client::node_double::NodeDouble;
 
     const BUSY: &str = "503 Service Unavailable";
+    const SLOW_DOWN: &str = "429 Too Many Requests\r\nretry-after: 1";
     const GONE: &str = "404 Not Found";
     const WON: &str = "200 OK";
 
@@ -74,6 +78,13 @@ mod tests {
     async fn a_claim_that_no_user_waits_for_is_tried_again() {
         assert_eq!(claimed(&[BUSY, WON], UNASKED_ATTEMPTS).await, Ok(true));
         assert!(claimed(&[BUSY, WON], ASKED_ATTEMPTS).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_claim_is_tried_again_when_the_node_says() {
+        let begun = Instant::now();
+        assert_eq!(claimed(&[SLOW_DOWN, WON], UNASKED_ATTEMPTS).await, Ok(true));
+        assert!(begun.elapsed() >= Duration::from_secs(1));
     }
 
     #[tokio::test]

@@ -34,6 +34,9 @@ pub(super) enum TypedLine {
     Quit,
 }
 
+/// Maximum number of peers that are remembered.
+const KNOWN_MAX: usize = 100;
+
 #[derive(Debug)]
 struct Known {
     call: CallId,
@@ -46,10 +49,19 @@ struct Known {
     left_others: bool,
 }
 
-/// All peers since the start.
+impl Known {
+    fn text(&self, text: &str) -> TypedLine {
+        TypedLine::Text { label: self.label.clone(), address: self.address.clone(), text: text.to_owned() }
+    }
+}
+
+/// The latest peers.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
     known: Vec<Known>,
+    /// How many there have been since the start. The latest has this number.
+    met: usize,
+    /// The number of the peer to whom text goes.
     current: Option<usize>,
 }
 
@@ -60,10 +72,9 @@ impl Contacts {
     /// Adds a peer and makes it current. A known peer of the same call keeps its label; its address may change.
     pub(super) fn met(&mut self, call: &CallId, role: Role, peer: &PeerClient) -> Label {
         let at = self.known.iter().position(|known| known.call == *call && known.label.number == peer.number);
-        let at = at.unwrap_or(self.known.len());
+        let n = at.map_or(self.met + 1, |at| self.known[at].label.n);
         let name = peer.name.as_deref().map(clean).filter(|name| !name.trim().is_empty());
-        let label =
-            Label { n: at + 1, name: name.unwrap_or_else(|| shown(peer.number.as_ref())), number: peer.number.clone() };
+        let label = Label { n, name: name.unwrap_or_else(|| shown(peer.number.as_ref())), number: peer.number.clone() };
         let known = Known {
             call: call.clone(),
             role,
@@ -73,13 +84,22 @@ impl Contacts {
             live: true,
             left_others: false,
         };
-        if at < self.known.len() {
-            self.known[at] = known;
-        } else {
-            self.known.push(known);
+        match at {
+            Some(at) => self.known[at] = known,
+            None => self.add(known),
         }
-        self.current = Some(at);
+        self.current = Some(n);
         label
+    }
+
+    /// Adds a new peer. If there are too many, the oldest one that has ended is forgotten, or else the oldest one.
+    fn add(&mut self, known: Known) {
+        if self.known.len() == KNOWN_MAX {
+            let oldest = self.known.iter().position(|known| !known.live).unwrap_or(0);
+            self.known.remove(oldest);
+        }
+        self.met = known.label.n;
+        self.known.push(known);
     }
 
     /// Marks a peer as ended. If it was current, the latest live peer becomes current.
@@ -88,8 +108,8 @@ impl Contacts {
         self.known[at].live = false;
         let left_others = self.in_call(call).any(|known| known.live);
         self.known[at].left_others = left_others;
-        if self.current == Some(at) {
-            self.current = self.known.iter().rposition(|known| known.live);
+        if self.current == Some(self.known[at].label.n) {
+            self.current = self.known.iter().rfind(|known| known.live).map(|known| known.label.n);
         }
         Some(self.known[at].label.clone())
     }
@@ -147,8 +167,8 @@ impl Contacts {
             "/to" => self.to(rest.trim()),
             "/accept" | "/decline" => offer_answer(word, rest.trim()),
             word if word.starts_with('/') => TypedLine::Note(format!("there is no {}: {HELP}", clean(word))),
-            _ => match self.current {
-                Some(at) => self.text(at, line),
+            _ => match self.current.and_then(|n| self.numbered(n)) {
+                Some(known) => known.text(line),
                 None => TypedLine::Note("you are not on the phone with anybody whose client is known".to_owned()),
             },
         }
@@ -156,26 +176,28 @@ impl Contacts {
 
     fn to(&mut self, rest: &str) -> TypedLine {
         let (n, text) = rest.split_once(' ').unwrap_or((rest, ""));
-        let at = n.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|at| *at < self.known.len());
-        let Some(at) = at else { return TypedLine::Note(format!("there is no peer {}: {}", clean(n), self.list())) };
-        self.current = Some(at);
-        match text.trim() {
-            "" => TypedLine::Note(format!("you speak to {}", self.known[at].label.name)),
-            text => self.text(at, text),
-        }
+        let Some(known) = n.parse::<usize>().ok().and_then(|n| self.numbered(n)) else {
+            return TypedLine::Note(format!("there is no peer {}: {}", clean(n), self.list()));
+        };
+        let said = match text.trim() {
+            "" => TypedLine::Note(format!("you speak to {}", known.label.name)),
+            text => known.text(text),
+        };
+        self.current = Some(known.label.n);
+        said
     }
 
-    fn text(&self, at: usize, text: &str) -> TypedLine {
-        let known = &self.known[at];
-        TypedLine::Text { label: known.label.clone(), address: known.address.clone(), text: text.to_owned() }
+    /// The peer that the user knows by this number.
+    fn numbered(&self, n: usize) -> Option<&Known> {
+        self.known.iter().find(|known| known.label.n == n)
     }
 
     fn list(&self) -> String {
         if self.known.is_empty() {
             return "no peer yet: one is shown when a call is answered".to_owned();
         }
-        let lines = self.known.iter().enumerate().map(|(at, known)| {
-            let mark = if self.current == Some(at) { "*" } else { " " };
+        let lines = self.known.iter().map(|known| {
+            let mark = if self.current == Some(known.label.n) { "*" } else { " " };
             let state = if known.live { "" } else { ", ended" };
             let capabilities: Vec<_> = known.capabilities.iter().map(Capability::as_str).collect();
             let Label { n, name, number } = &known.label;
@@ -251,6 +273,26 @@ mod tests {
         }
         assert_eq!(peers.read(" /quit "), TypedLine::Quit);
         assert_eq!(peers.read(""), TypedLine::Nothing);
+    }
+
+    #[test]
+    fn of_too_many_peers_the_oldest_that_ended_is_forgotten_and_no_number_changes() {
+        let mut peers = Contacts::default();
+        let bob = peer("+12125550100", Some("Bob"));
+        let meet = |peers: &mut Contacts, n: usize| peers.met(&call(&format!("c{n}")), Role::First, &bob).n;
+        for n in 1..=KNOWN_MAX {
+            assert_eq!(meet(&mut peers, n), n);
+        }
+        peers.ended(&call("c2"), bob.number.as_ref());
+        assert_eq!(meet(&mut peers, KNOWN_MAX + 1), KNOWN_MAX + 1);
+        assert_eq!(to(peers.read("/to 1 x")).0, 1);
+        assert!(matches!(peers.read("/to 2 x"), TypedLine::Note(_)));
+        assert_eq!(to(peers.read(&format!("/to {} x", KNOWN_MAX + 1))).0, KNOWN_MAX + 1);
+        assert!(peers.of(&call("c2")).is_none());
+        // All of them are still there.
+        assert_eq!(meet(&mut peers, KNOWN_MAX + 2), KNOWN_MAX + 2);
+        assert!(peers.of(&call("c1")).is_none() && peers.known.len() == KNOWN_MAX);
+        assert_eq!(meet(&mut peers, 3), 3, "who is remembered keeps the number");
     }
 
     #[test]

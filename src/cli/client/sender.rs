@@ -1,6 +1,7 @@
 //! Sends messages to peers, in order at each node, without blocking the receiver.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,7 +20,11 @@ const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
 /// Places in a queue that are kept for what is of use later, so that a device that asks too much stops no text.
 const RESERVED: usize = QUEUE / 2;
-/// Attempts to send what nobody has typed and is of use later, over about a quarter of a minute.
+/// Maximum number of nodes to which something waits to be sent.
+const QUEUES_MAX: usize = 32;
+const FULL: &str = "too much waits to be sent; try again";
+/// Attempts to send what nobody has typed and is of use later, over about a quarter of a minute unless the node asks for longer
+/// waits.
 const OWN_ATTEMPTS: u32 = 6;
 
 /// The content of a message.
@@ -40,10 +45,18 @@ pub(super) struct Sender {
     /// Our own node.
     api: Api,
     /// By the node's origin.
-    queues: HashMap<String, mpsc::Sender<Post>>,
+    queues: HashMap<String, Queue>,
     outcomes: mpsc::Sender<SendOutcome>,
     /// Messages whose outcome isn't known yet.
     in_flight: usize,
+}
+
+/// A queue of posts to one node, which are sent one after the other.
+#[derive(Debug)]
+struct Queue {
+    posts: mpsc::Sender<Post>,
+    /// Each post that isn't done has a clone.
+    pending: Arc<()>,
 }
 
 #[derive(Debug)]
@@ -51,6 +64,7 @@ struct Post {
     to: Label,
     address: Address,
     content: PostContent,
+    pending: Arc<()>,
 }
 
 /// The result of a message.
@@ -68,18 +82,31 @@ pub(super) fn start(api: Api) -> Result<(Sender, mpsc::Receiver<SendOutcome>), A
     Ok((Sender { client, api, queues: HashMap::new(), outcomes, in_flight: 0 }, receiver))
 }
 
-/// A queue of posts to one node, which are sent one after the other.
-fn start_queue(client: reqwest::Client, api: Api, outcomes: mpsc::Sender<SendOutcome>) -> mpsc::Sender<Post> {
+/// Starts a queue. It ends when its last post is done, once it is dropped.
+fn start_queue(client: reqwest::Client, api: Api, outcomes: mpsc::Sender<SendOutcome>) -> Queue {
     let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
     tokio::spawn(async move {
-        while let Some(Post { to, address, content }) = queue.recv().await {
+        while let Some(Post { to, address, content, pending }) = queue.recv().await {
             let problem = said(&client, &api, &address, &content).await.err();
+            drop(pending);
             if outcomes.send(SendOutcome { to, content, problem }).await.is_err() {
                 break;
             }
         }
     });
-    posts
+    Queue { posts, pending: Arc::new(()) }
+}
+
+impl Queue {
+    /// Whether all its posts are done.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.pending) == 1
+    }
+
+    /// Adds a post. Returns false if too many wait.
+    fn push(&self, to: Label, address: Address, content: PostContent) -> bool {
+        self.posts.try_send(Post { to, address, content, pending: self.pending.clone() }).is_ok()
+    }
 }
 
 impl Sender {
@@ -95,17 +122,28 @@ impl Sender {
             return Err(format!("{name}'s client is a SIP phone: send a SIP MESSAGE to {address} with a softphone"));
         }
         let node = Url::parse(address.as_str()).map(|url| url.origin().ascii_serialization());
-        let queue = self
-            .queues
-            .entry(node.unwrap_or_default())
-            .or_insert_with(|| start_queue(self.client.clone(), self.api.clone(), self.outcomes.clone()));
-        if is_ephemeral(&content) && queue.capacity() <= RESERVED {
+        let queue = self.queue(node.unwrap_or_default());
+        if is_ephemeral(&content) && queue.is_none_or(|queue| queue.posts.capacity() <= RESERVED) {
             tracing::debug!(name = %to.name, "too much waits to be sent: an ephemeral message is dropped");
             return Ok(());
         }
-        queue.try_send(Post { to, address, content }).map_err(|_| "too much waits to be sent; try again".to_owned())?;
+        if !queue.is_some_and(|queue| queue.push(to, address, content)) {
+            return Err(FULL.to_owned());
+        }
         self.in_flight += 1;
         Ok(())
+    }
+
+    /// The queue of a node. A new one replaces those that are idle. None if too many others are busy.
+    fn queue(&mut self, node: String) -> Option<&Queue> {
+        if !self.queues.contains_key(&node) {
+            self.queues.retain(|_, queue| !queue.is_idle());
+            if self.queues.len() >= QUEUES_MAX {
+                return None;
+            }
+        }
+        let start = || start_queue(self.client.clone(), self.api.clone(), self.outcomes.clone());
+        Some(&*self.queues.entry(node).or_insert_with(start))
     }
 
     /// The outcome of a message is known.
@@ -132,8 +170,8 @@ fn attempts(content: &PostContent) -> u32 {
 async fn said(client: &reqwest::Client, api: &Api, address: &Address, content: &PostContent) -> Result<(), String> {
     for attempt in 1.. {
         match post(client, api, address, content).await {
-            Err(Problem { later: true, .. }) if attempt < attempts(content) => {
-                tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
+            Err(Problem { later: true, after, .. }) if attempt < attempts(content) => {
+                tokio::time::sleep(Backoff::HTTP.wait_for(attempt, rand::random(), after)).await;
             }
             done => return done.map_err(|problem| problem.text),
         }
@@ -145,6 +183,8 @@ async fn said(client: &reqwest::Client, api: &Api, address: &Address, content: &
 struct Problem {
     text: String,
     later: bool,
+    /// How long the node asks to wait before a retry.
+    after: Option<Duration>,
 }
 
 /// Posts a message. [`Address`] allows only `https:`, and `http:` to loopback. Redirects are not followed. Our own node
@@ -157,7 +197,8 @@ async fn post(client: &reqwest::Client, api: &Api, address: &Address, content: &
     };
     let request = client.post(address.as_str()).timeout(WITHIN).json(&body);
     let request = if api.owns(address) { request.bearer_auth(api.token()) } else { request };
-    let status = request.send().await.map_err(|e| Problem { text: cause(&e), later: true })?.status();
+    let answer = request.send().await.map_err(|e| Problem { text: cause(&e), later: true, after: None })?;
+    let (status, after) = (answer.status(), api_client::retry_after(&answer));
     let (text, later) = match status.as_u16() {
         200..=299 => return Ok(()),
         404 | 410 => ("the call is over, and with it their address".to_owned(), false),
@@ -165,11 +206,13 @@ async fn post(client: &reqwest::Client, api: &Api, address: &Address, content: &
         429 => ("too many messages; slow down".to_owned(), true),
         code => (format!("their node answered {status}"), code >= 500),
     };
-    Err(Problem { text, later })
+    Err(Problem { text, later, after })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::cli::client::node_double::NodeDouble;
     use serde_json::json;
@@ -214,6 +257,49 @@ mod tests {
             sender.send(label(), silent.address(), answer).unwrap();
         }
         sender.send(label(), silent.address(), PostContent::Text("still here".to_owned())).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_node_with_nothing_to_send_takes_no_room() {
+        let silent = NodeDouble::start().await;
+        let (mut sender, mut outcomes) = start(silent.api()).unwrap();
+        for _ in 0..=QUEUES_MAX {
+            let node = NodeDouble::start().await;
+            sender.send(label(), node.address(), PostContent::Text("hi".to_owned())).unwrap();
+            node.answer(ACCEPTED, "").await;
+            assert!(outcomes.recv().await.unwrap().problem.is_none());
+            sender.done();
+        }
+        assert_eq!(sender.queues.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn too_many_nodes_that_do_not_answer_take_no_more_text() {
+        let mut nodes = Vec::new();
+        for _ in 0..=QUEUES_MAX {
+            nodes.push(NodeDouble::start().await);
+        }
+        let (mut sender, _outcomes) = start(nodes[0].api()).unwrap();
+        let mut send = |node: &NodeDouble, content| sender.send(label(), node.address(), content);
+        for node in &nodes[..QUEUES_MAX] {
+            send(node, PostContent::Text("hi".to_owned())).unwrap();
+        }
+        assert!(send(&nodes[QUEUES_MAX], PostContent::Text("hi".to_owned())).is_err());
+        send(&nodes[QUEUES_MAX], PostContent::Signal(json!({"type": "ice", "ephemeral": true}))).unwrap();
+        send(&nodes[0], PostContent::Text("again".to_owned())).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_message_is_tried_again_when_the_node_says() {
+        let node = NodeDouble::start().await;
+        let (api, client, begun) = (node.api(), api_client::client().unwrap(), Instant::now());
+        let answers = async {
+            node.answer("429 Too Many Requests\r\nretry-after: 1", "").await;
+            node.answer(ACCEPTED, "").await
+        };
+        let (address, accept) = (node.address(), PostContent::Signal(json!({"type": "accept"})));
+        let (said, _) = tokio::join!(said(&client, &api, &address, &accept), answers);
+        assert!(said.is_ok() && begun.elapsed() >= Duration::from_secs(1));
     }
 
     #[test]

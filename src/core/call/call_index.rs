@@ -1,15 +1,15 @@
-//! Finds calls by what decisions, reports and streams that open ask for, so that these walk over no other calls under
-//! the node's lock.
+//! Finds calls by what decisions, reports, streams that open and clients that bind ask for, so that these walk over no
+//! other calls under the node's lock.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::Call;
 use super::offer_matching::OfferId;
 use super::remote_side::RemoteSide;
+use super::{Call, Leg};
 use crate::core::address::Address;
-use crate::core::base::name::CallId;
+use crate::core::base::name::{CallId, LegId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 
@@ -19,6 +19,8 @@ pub(super) struct CallIndex {
     called: HashMap<Number, HashSet<CallId>>,
     /// By the calling number and those that have talked, but for the called one.
     other_numbers: HashMap<Number, HashSet<CallId>>,
+    /// The legs that stand for a number, each with its call.
+    legs: HashMap<Number, HashSet<(CallId, LegId)>>,
     /// By both numbers, the calling one first.
     between: HashMap<(Number, Number), HashSet<CallId>>,
     carried: HashMap<Address, HashSet<CallId>>,
@@ -35,6 +37,7 @@ impl CallIndex {
     pub(super) fn insert(&mut self, call: &Call) {
         insert(&mut self.called, &call.called, &call.id);
         self.insert_other_numbers(call);
+        call.legs.iter().for_each(|(leg, state)| self.insert_leg(&call.id, leg, state));
         both_numbers(call).iter().for_each(|numbers| insert(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| insert(&mut self.carried, address, &call.id));
         self.insert_remote(&call.id, &call.remote);
@@ -44,6 +47,11 @@ impl CallIndex {
     /// Adds the calling number of a call and those that have talked in it.
     pub(super) fn insert_other_numbers(&mut self, call: &Call) {
         other_numbers(call).for_each(|number| insert(&mut self.other_numbers, number, &call.id));
+    }
+
+    /// Adds a leg of a call.
+    pub(super) fn insert_leg(&mut self, id: &CallId, leg: &LegId, state: &Leg) {
+        state.number.iter().for_each(|number| insert(&mut self.legs, number, &(id.clone(), leg.clone())));
     }
 
     /// Adds what a call knows of its remote side.
@@ -64,6 +72,7 @@ impl CallIndex {
     pub(super) fn remove(&mut self, call: &Call) {
         remove(&mut self.called, &call.called, &call.id);
         self.remove_other_numbers(call);
+        call.legs.iter().for_each(|(leg, state)| self.remove_leg(&call.id, leg, state));
         both_numbers(call).iter().for_each(|numbers| remove(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| remove(&mut self.carried, address, &call.id));
         self.remove_remote(&call.id, &call.remote);
@@ -73,6 +82,11 @@ impl CallIndex {
     /// Removes the calling number of a call and those that had talked in it.
     pub(super) fn remove_other_numbers(&mut self, call: &Call) {
         other_numbers(call).for_each(|number| remove(&mut self.other_numbers, number, &call.id));
+    }
+
+    /// Removes a leg of a call as it was last added.
+    pub(super) fn remove_leg(&mut self, id: &CallId, leg: &LegId, state: &Leg) {
+        state.number.iter().for_each(|number| remove(&mut self.legs, number, &(id.clone(), leg.clone())));
     }
 
     /// Removes what a call knew of its remote side.
@@ -91,6 +105,11 @@ impl CallIndex {
     pub(super) fn with_number(&self, number: &Number) -> impl Iterator<Item = &CallId> {
         let others = self.other_numbers.get(number).into_iter().flatten();
         self.called(number).chain(others)
+    }
+
+    /// The legs that stand for a number, each with its call. Some have ended.
+    pub(super) fn legs(&self, number: &Number) -> impl Iterator<Item = &(CallId, LegId)> {
+        self.legs.get(number).into_iter().flatten()
     }
 
     /// The calls between the two numbers of this call, in the same direction; none if the calling one is unknown.
@@ -138,14 +157,18 @@ fn both_numbers(call: &Call) -> Option<(Number, Number)> {
     Some((call.calling.clone()?, call.called.clone()))
 }
 
-fn insert<K: Hash + Eq + Clone>(index: &mut HashMap<K, HashSet<CallId>>, key: &K, id: &CallId) {
-    index.entry(key.clone()).or_default().insert(id.clone());
+fn insert<K, V>(index: &mut HashMap<K, HashSet<V>>, key: &K, value: &V)
+where
+    K: Hash + Eq + Clone,
+    V: Hash + Eq + Clone,
+{
+    index.entry(key.clone()).or_default().insert(value.clone());
 }
 
-fn remove<K: Hash + Eq>(index: &mut HashMap<K, HashSet<CallId>>, key: &K, id: &CallId) {
-    if let Some(calls) = index.get_mut(key) {
-        calls.remove(id);
-        if calls.is_empty() {
+fn remove<K: Hash + Eq, V: Hash + Eq>(index: &mut HashMap<K, HashSet<V>>, key: &K, value: &V) {
+    if let Some(values) = index.get_mut(key) {
+        values.remove(value);
+        if values.is_empty() {
             index.remove(key);
         }
     }

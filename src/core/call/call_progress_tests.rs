@@ -209,6 +209,30 @@ fn a_call_that_a_voice_mail_answers_is_up_for_the_caller_and_over_for_the_called
     assert!(answered_for(&script, "c").is_empty(), "the caller has talked to somebody, and knows");
 }
 
+/// Somebody calls their own number and hears its voice mail.
+#[test]
+fn a_call_to_the_own_number_that_a_voice_mail_answers_is_up_for_it_and_missed_by_nobody() {
+    for has_rung in [false, true] {
+        let mut script = Script::new([rings("c", "A", Some("+2"), "+2")]);
+        if has_rung {
+            script.dialled("c", "B");
+            script.ended("c", "B");
+        }
+        assert_eq!(progress(&script, "+2"), [CallProgress::Rings]);
+        script.answered("c", "A");
+        assert_eq!((answered_for(&script, "c"), over_for(&script, "c")), (vec![number("+2")], vec![]));
+        assert_eq!(progress(&script, "+2"), [CallProgress::AnsweredByUnknown]);
+        script.ended("c", "A");
+        assert_eq!((missed_by(&script, "c"), over_for(&script, "c")), (vec![], vec![number("+2")]));
+    }
+    // A trunk may claim any number.
+    let mut script = Script::new([Call { side: Side::Terminating, ..rings("c", "A", Some("+2"), "+2") }]);
+    script.answered("c", "A");
+    assert!(answered_for(&script, "c").is_empty());
+    script.ended("c", "A");
+    assert_eq!((missed_by(&script, "c"), over_for(&script, "c")), (vec![number("+2")], vec![]));
+}
+
 #[test]
 fn a_call_whose_phones_still_ring_is_answered_by_nobody() {
     let mut script = Script::new([rings("c", "A", Some("+1"), "+2")]);

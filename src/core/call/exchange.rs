@@ -234,13 +234,7 @@ impl Exchange {
     pub fn forget(&mut self, id: &CallId) -> Option<Call> {
         let call = *self.calls.remove(id)?;
         self.index.remove(&call);
-        for leg in call.legs.keys() {
-            // A leg that has been announced anew belongs to that call now.
-            let key = (call.pbx.clone(), leg.clone());
-            if self.legs.get(&key) == Some(id) {
-                self.legs.remove(&key);
-            }
-        }
+        call.legs.keys().for_each(|leg| self.disown_leg(id, &call.pbx, leg));
         Some(call)
     }
 
@@ -285,18 +279,14 @@ impl Exchange {
             self.introduced_late(id, &owner, leg, at, membership);
             return Ok(());
         }
-        let call = self.calls.get_mut(id).ok_or(EventRefusal::UnknownCall)?;
-        let gone = call.gone();
+        let call = self.calls.get(id).ok_or(EventRefusal::UnknownCall)?;
+        let (pbx, gone) = (call.pbx.clone(), call.gone());
         if call.legs.len() >= LEGS_MAX || gone.len() > GONE_MAX {
             let first = gone.first().map(|leg| (*leg).clone()).ok_or(EventRefusal::TooManyLegs(LEGS_MAX))?;
-            call.legs.remove(&first);
-            let key = (call.pbx.clone(), first);
-            if self.legs.get(&key) == Some(id) {
-                self.legs.remove(&key);
-            }
+            self.remove_leg(id, &first);
         }
-        call.legs.insert(leg.clone(), Leg::new(number.cloned(), at, membership));
-        self.legs.insert((call.pbx.clone(), leg.clone()), id.clone());
+        self.put_leg(id, leg, Leg::new(number.cloned(), at, membership));
+        self.legs.insert((pbx, leg.clone()), id.clone());
         Ok(())
     }
 
@@ -321,9 +311,7 @@ impl Exchange {
             return Ok(Vec::new());
         }
         let before = self.pairs_by(&owner, leg);
-        if let Some(leg) = self.calls.get_mut(&owner).and_then(|call| call.legs.get_mut(leg)) {
-            leg.number = number.cloned();
-        }
+        self.renumber_leg(&owner, leg, number);
         let after = self.pairs_by(&owner, leg);
         if before == after {
             return Ok(Vec::new());

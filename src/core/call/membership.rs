@@ -100,8 +100,7 @@ impl Exchange {
         }
         // If the old call reports the leg's end late, the leg has not ended in this one.
         let left = Leg { ended: Some(at), ..Leg::new(None, at, Membership::Stranger) };
-        let leave = |call: &mut Call| call.legs.insert(leg.clone(), left);
-        let Some(mut state) = self.calls.get_mut(from).and_then(|call| leave(call)) else { return Vec::new() };
+        let Some(mut state) = self.put_leg(from, leg, left) else { return Vec::new() };
         let Some(call) = self.calls.get_mut(id) else { return Vec::new() };
         (state.number, state.membership) = (number.cloned(), Membership::Member);
         if let Some(answered) = state.answered {
@@ -113,7 +112,7 @@ impl Exchange {
         }
         let others: Vec<LegId> = state.bridges.iter().map(|(other, _)| other.clone()).collect();
         self.legs.insert((call.pbx.clone(), leg.clone()), id.clone());
-        call.legs.insert(leg.clone(), state);
+        self.put_leg(id, leg, state);
         others.iter().for_each(|other| self.find_home(id, leg, other));
         let mut effects: Vec<Effect> = self.pairs_by(id, leg).into_iter().map(|pair| self.talking(pair, at)).collect();
         if let Some(from) = self.calls.get_mut(from) {
@@ -209,13 +208,12 @@ impl Exchange {
     ) {
         let owner = self.calls.get(owner).filter(|call| call.id != *id && call.leg == *leg && call.has(leg));
         let announced = owner.map(|call| call.announced.unwrap_or(call.decided)).filter(|announced| at < *announced);
+        let is_unknown = self.calls.get(id).is_some_and(|call| !call.introduced(leg));
         if membership == Membership::Member
-            && let (Some(announced), Some(call)) = (announced, self.calls.get_mut(id))
+            && is_unknown
+            && let Some(announced) = announced
         {
-            let left = Leg { ended: Some(at), ..Leg::new(None, at, Membership::Moved(announced)) };
-            if !call.introduced(leg) {
-                call.legs.insert(leg.clone(), left);
-            }
+            self.put_leg(id, leg, Leg { ended: Some(at), ..Leg::new(None, at, Membership::Moved(announced)) });
         }
     }
 

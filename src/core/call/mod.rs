@@ -7,6 +7,7 @@ pub mod exchange;
 pub mod guests;
 mod leg;
 pub mod leg_identity;
+mod legs;
 mod membership;
 pub mod offer_matching;
 mod pairs;

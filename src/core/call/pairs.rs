@@ -24,8 +24,10 @@ impl Pair {
 impl Exchange {
     /// The pairs in which this number talks now.
     pub fn pairs_of(&self, number: &Number) -> Vec<Pair> {
-        let live = self.calls().flat_map(|call| self.pairs(call));
-        live.filter(|pair| pair.first == *number || pair.second == *number).collect()
+        let legs = self.index.legs(number).filter_map(|(call, leg)| self.calls.get(call)?.legs.get(leg));
+        let told = legs.flat_map(|leg| leg.bridges.iter().map(|(_, bridge)| &bridge.call));
+        let pairs = self.found(told).flat_map(|call| self.pairs(call));
+        pairs.filter(|pair| pair.first == *number || pair.second == *number).collect()
     }
 
     /// The pairs that this call's bridges make now.

@@ -1,4 +1,4 @@
-//! Random events in random order: the pairs are always those that the events leave.
+//! Random events in random order: the pairs are always those that the events leave, and each is found by its numbers.
 
 use proptest::prelude::*;
 
@@ -50,6 +50,11 @@ fn follow(open: &mut Vec<PairKey>, effect: Effect) -> Result<(), TestCaseError> 
         Effect::AnsweredByUnknown(_) | Effect::Ended(_) => {}
     }
     Ok(())
+}
+
+/// The numbers that legs stand for.
+fn numbers(exchange: &Exchange) -> BTreeSet<Number> {
+    exchange.calls().flat_map(|call| call.legs.values()).filter_map(|leg| leg.number.clone()).collect()
 }
 
 proptest! {
@@ -117,6 +122,12 @@ proptest! {
             open.sort();
             prop_assert_eq!(&there, &open);
             prop_assert!(there.len() <= hears.len(), "{there:?} are more than hear each other");
+            for number in numbers(&exchange) {
+                let mut found: Vec<_> = exchange.pairs_of(&number).iter().map(key).collect();
+                found.sort();
+                let walked = there.iter().filter(|(_, a, b)| [a, b].contains(&&number)).cloned();
+                prop_assert_eq!(found, walked.collect::<Vec<_>>(), "{:?}", number);
+            }
         }
     }
 }

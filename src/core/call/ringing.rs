@@ -117,11 +117,19 @@ impl Call {
 }
 
 impl Exchange {
-    /// The numbers that a call alerts, the calling one first. A trunk may claim any calling number: that number is alerted
-    /// only if the call left one of our PBXs.
+    /// Whether a call left one of our PBXs. A trunk may claim any calling number.
+    fn is_from_here(&self, call: &Call) -> bool {
+        call.side == Side::Originating || self.origins(call).next().is_some()
+    }
+
+    /// Whether a phone of the called number makes the call, as to hear the number's voice mail.
+    fn is_to_itself(&self, call: &Call) -> bool {
+        call.calling.as_ref() == Some(&call.called) && self.is_from_here(call)
+    }
+
+    /// The numbers that a call alerts, the calling one first: that one only if the call left one of our PBXs.
     pub fn alerted(&self, call: &Call) -> Vec<Number> {
-        let is_from_here = || call.side == Side::Originating || self.origins(call).next().is_some();
-        let calling = call.calling.iter().filter(|calling| **calling != call.called && is_from_here());
+        let calling = call.calling.iter().filter(|calling| **calling != call.called && self.is_from_here(call));
         match call.alerting {
             Alerting::Nobody => Vec::new(),
             Alerting::Called => vec![call.called.clone()],
@@ -129,13 +137,13 @@ impl Exchange {
         }
     }
 
-    /// The numbers that are told of a missed call, the calling one first. A caller has missed nothing if anything answered,
-    /// or if the caller's leg went on to a later call.
+    /// The numbers that are told of a missed call, the calling one first. A caller has missed nothing if anything answered, or
+    /// if the caller's leg went on to a later call. The same goes for a number that calls itself.
     pub fn missed_by(&self, call: &Call) -> Vec<Number> {
         let mut numbers = self.alerted(call);
         let went_on = self.call_of(&call.pbx, &call.leg).is_some_and(|now| now.id != call.id);
         if call.answered.is_some() || went_on {
-            numbers.retain(|number| *number == call.called);
+            numbers.retain(|number| *number == call.called && !self.is_to_itself(call));
         }
         numbers
     }
@@ -178,7 +186,7 @@ impl Exchange {
     }
 
     /// The numbers whose clients are told that a call is answered, though nobody knows by whom: the calling one, and the called
-    /// one if that phone may be its own, because none of its others has rung.
+    /// one if it calls itself, or if that phone may be its own, because none of its others has rung.
     pub fn answered_for(&self, call: &Call) -> Vec<Number> {
         if !call.has_unknown_answer() {
             return Vec::new();
@@ -186,7 +194,7 @@ impl Exchange {
         let hears_phone = call.connected_caller().is_some_and(|caller| !caller.bridges.is_empty());
         let may_be_called = hears_phone && !call.has_rung_called();
         let mut numbers = self.alerted(call);
-        numbers.retain(|number| *number != call.called || may_be_called);
+        numbers.retain(|number| *number != call.called || may_be_called || self.is_to_itself(call));
         numbers
     }
 
@@ -254,7 +262,8 @@ impl Exchange {
         // After an attended transfer, the pair is of the younger call.
         let pairs: Vec<Pair> = call.legs.keys().flat_map(|leg| self.pairs_by(&call.id, leg)).collect();
         if pairs.is_empty() {
-            return call.called == *number && call.is_answered_by_unknown() && call.has_stopped_ringing();
+            let has_lost_it = call.is_answered_by_unknown() && call.has_stopped_ringing();
+            return call.called == *number && has_lost_it && !self.is_to_itself(call);
         }
         let has_phone = call.legs.values().any(|leg| leg.ended.is_none() && leg.number.as_ref() == Some(number));
         !(has_phone || pairs.iter().any(is_own))

@@ -10,11 +10,13 @@ use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::store::sql::{Builder, Connection, Row};
 use crate::store::writer::{Done, Removed, Write};
-use crate::store::{Binding, StoreError, TokenRole, bindings, devices, numbers, settings};
+use crate::store::{Binding, NumberRow, StoreError, TokenRole, bindings, devices, numbers, settings};
 
 /// Rows to read before the commit and to put into memory after it. A row that isn't there is removed from memory.
 #[derive(Default)]
 pub(in crate::store) struct DirectoryChanges<'a> {
+    /// Entries that the group has put, each once, and changed in no other way. An import puts a million, so they are not read.
+    put: HashMap<&'a Number, &'a NumberRow>,
     numbers: HashMap<&'a Number, Option<NumberState>>,
     clients: HashMap<ClientId, Option<Binding>>,
     devices: HashMap<DeviceId, Option<DeviceState>>,
@@ -36,14 +38,8 @@ impl<'a> DirectoryChanges<'a> {
     /// Notes which rows a write has touched.
     pub(in crate::store) fn note(&mut self, write: &'a Write, done: &Done) {
         match write {
-            Write::Numbers(rows) => {
-                for row in rows {
-                    self.numbers.insert(&row.number, None);
-                }
-            }
-            Write::DeleteNumber(number) | Write::Enable(number, _) => {
-                self.numbers.insert(number, None);
-            }
+            Write::Numbers(rows) => rows.iter().for_each(|row| self.note_put(row)),
+            Write::DeleteNumber(number) | Write::Enable(number, _) => self.note_number(number),
             Write::Binding(binding) => self.note_clients([binding.id.clone()]),
             Write::Renew(id, _, _) | Write::DeleteBinding(id) | Write::OfferTo(id, _) => {
                 self.note_clients([id.clone()]);
@@ -83,6 +79,21 @@ impl<'a> DirectoryChanges<'a> {
         }
     }
 
+    fn note_put(&mut self, row: &'a NumberRow) {
+        if self.numbers.contains_key(&row.number) {
+            return;
+        }
+        // The result of several writes to one entry is read.
+        if self.put.insert(&row.number, row).is_some() {
+            self.note_number(&row.number);
+        }
+    }
+
+    fn note_number(&mut self, number: &'a Number) {
+        self.put.remove(number);
+        self.numbers.insert(number, None);
+    }
+
     fn note_clients(&mut self, ids: impl IntoIterator<Item = ClientId>) {
         for id in ids {
             self.clients.insert(id, None);
@@ -109,12 +120,14 @@ impl<'a> DirectoryChanges<'a> {
                 return Ok(());
             }
         }
+        let put = self.put_states(&directory.read());
         let keys = self.numbers.keys().map(|number| number.to_string()).collect();
         for state in read_rows(connection, numbers::SELECT, "number", keys, numbers::read).await? {
             if let Some(found) = self.numbers.get_mut(&state.number) {
                 *found = Some(state);
             }
         }
+        self.numbers.extend(put);
         let keys = self.clients.keys().map(ClientId::to_string).collect();
         for binding in read_rows(connection, bindings::SELECT, "id", keys, bindings::read).await? {
             self.clients.insert(binding.id.clone(), Some(binding));
@@ -127,6 +140,17 @@ impl<'a> DirectoryChanges<'a> {
             *tokens = settings::tokens(connection).await?;
         }
         Ok(())
+    }
+
+    /// The states of the entries that were put. If the directory has skipped rows, these entries are read as well: a skipped row
+    /// may be one of them, and a put keeps some of what a row has.
+    fn put_states(&mut self, tables: &DirectoryTables) -> Vec<(&'a Number, Option<NumberState>)> {
+        let put = std::mem::take(&mut self.put).into_iter();
+        if tables.has_all_numbers() {
+            return put.map(|(number, row)| (number, Some(row.state(tables.number(number))))).collect();
+        }
+        self.numbers.extend(put.map(|(number, _)| (number, None)));
+        Vec::new()
     }
 
     /// Brings memory in line with the commit. The rows come last, since they have what the whole group has done.

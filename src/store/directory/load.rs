@@ -34,7 +34,9 @@ impl DirectoryTables {
         let mut tables = DirectoryTables::new(DataVersion::read(connection).await?);
         let count: i64 = sql::scalar("SELECT COUNT(*) FROM numbers").fetch_one(&mut *connection).await?;
         tables.reserve(usize::try_from(count).unwrap_or(0));
-        for_each_row(connection, numbers::SELECT, numbers::read, |number| tables.put_number(number)).await?;
+        let skipped =
+            for_each_row(connection, numbers::SELECT, numbers::read, |number| tables.put_number(number)).await?;
+        tables.note_skipped_numbers(skipped);
         for_each_row(connection, bindings::SELECT, bindings::read, |binding| tables.add_client(binding)).await?;
         for_each_row(connection, devices::SELECT, devices::read, |device| tables.add_device(device)).await?;
         tables.set_tokens(settings::tokens(connection).await?);
@@ -42,20 +44,22 @@ impl DirectoryTables {
     }
 }
 
-/// Reads a table row by row.
+/// Reads a table row by row. Returns how many rows it skipped.
 async fn for_each_row<T>(
     connection: &mut Connection,
     select: &'static str,
     read: fn(&Row) -> Result<T, StoreError>,
     mut add: impl FnMut(T),
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
+    let mut skipped = 0;
     let mut rows = sql::query(select).fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        if let Some(found) = read_row(&row, read)? {
-            add(found);
+        match read_row(&row, read)? {
+            Some(found) => add(found),
+            None => skipped += 1,
         }
     }
-    Ok(())
+    Ok(skipped)
 }
 
 /// Reads a row, whose key is in its first column. None if it is unreadable.

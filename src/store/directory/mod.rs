@@ -2,10 +2,11 @@
 //! nothing else of the directory.
 //!
 //! It is loaded when the database is opened. Before the writer commits a group of writes, it reads again the rows that the
-//! group has touched. It changes the memory after the commit, and answers the writes after that. So memory never has what
-//! may still be rolled back, and an answered write can be found. Each lookup passes over clients that have expired by then.
-//! Every second the writer checks whether another program has written to the SQLite file, and if so, reads it all again. No
-//! other program writes to a PostgreSQL database.
+//! group has touched, except entries that it has put once and not changed otherwise: what their rows have is known. It changes
+//! the memory after the commit, and answers the writes after that. So memory never has what may still be rolled back, and an
+//! answered write can be found. Each lookup passes over clients that have expired by then. Every second the writer checks
+//! whether another program has written to the SQLite file, and if so, reads it all again. No other program writes to a
+//! PostgreSQL database.
 
 mod changes;
 mod devices;

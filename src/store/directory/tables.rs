@@ -95,6 +95,8 @@ impl Eq for ByCredential {}
 pub(in crate::store) struct DirectoryTables {
     version: DataVersion,
     numbers: HashSet<ByNumber>,
+    /// How many entries of the database could not be read.
+    skipped_numbers: usize,
     /// The entries that have a credential.
     by_credential: HashSet<ByCredential>,
     bindings: HashMap<ClientId, Box<Binding>>,
@@ -193,6 +195,16 @@ impl DirectoryTables {
     /// Makes room for so many entries.
     pub(super) fn reserve(&mut self, numbers: usize) {
         self.numbers.reserve(numbers);
+    }
+
+    /// Notes how many entries could not be read.
+    pub(super) fn note_skipped_numbers(&mut self, skipped: usize) {
+        self.skipped_numbers = skipped;
+    }
+
+    /// Whether all entries of the database could be read.
+    pub(super) fn has_all_numbers(&self) -> bool {
+        self.skipped_numbers == 0
     }
 
     /// Adds or replaces an entry.

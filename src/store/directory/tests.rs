@@ -200,6 +200,33 @@ async fn what_another_program_writes_is_noticed() {
     assert_eq!(store.directory.read().version(), version);
 }
 
+/// An import puts a million entries.
+#[tokio::test]
+async fn an_entry_that_is_put_is_not_read_again() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let named_by_database = "CREATE TRIGGER named AFTER INSERT ON numbers BEGIN UPDATE numbers SET name = 'read'; END;";
+    database.run(named_by_database).await;
+    let name = async |n| store.number(&number(n)).await.unwrap().and_then(|view| view.entry.name);
+    store.put_numbers(vec![entry(0, "Alice")]).await.unwrap();
+    assert_eq!(name(0).await.as_deref(), Some("Alice"));
+    store.enable(&number(0), true).await.unwrap();
+    assert_eq!(name(0).await.as_deref(), Some("read"), "one that is changed otherwise is read");
+}
+
+#[tokio::test]
+async fn what_an_unreadable_row_keeps_is_read_when_it_is_put() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    store.put_numbers(vec![entry(0, "Alice")]).await.unwrap();
+    store.close().await;
+    database.run("UPDATE numbers SET credential = x'01'").await;
+    let store = database.open().await;
+    store.put_numbers(vec![entry(0, "Alicia"), entry(1, "Bob")]).await.unwrap();
+    let is_served = async |n| store.facts(&number(n), START).await.unwrap().known.served;
+    assert_eq!((is_served(0).await, is_served(1).await), (false, true));
+}
+
 async fn only_lists_of_everything_read_the_database(database: &TestDatabase) {
     let store = database.open().await;
     store.put_numbers(vec![NumberRow { credential: Some(hash(1)), ..entry(0, "Alice") }]).await.unwrap();
