@@ -32,11 +32,13 @@ fn load(text: &str) -> Result<Config, String> {
     Config::load(&file).map_err(|error| error.to_string())
 }
 
-/// Lines such as `#key = value` and `#[table]` set too. Prose has a space behind its `#`.
+/// Lines such as `#key = value` and `#[table]` set too. Prose has a space behind its `#`. Of keys that exclude each other, the
+/// optional ones are set.
 fn with_optional_keys() -> String {
     let optional = |line: &str| line.starts_with('#') && line.len() > 1 && !line.starts_with("# ");
     let line = |line: &str| if optional(line) { line[1..].to_owned() } else { line.to_owned() };
-    sample().lines().map(line).filter(|line| !line.starts_with("tls")).fold(String::new(), |text, l| text + &l + "\n")
+    let excluded = |line: &String| line.starts_with("tls") || line.starts_with("node = ");
+    sample().lines().map(line).filter(|line| !excluded(line)).fold(String::new(), |text, l| text + &l + "\n")
 }
 
 #[test]
@@ -54,6 +56,7 @@ fn the_sample_loads_with_every_optional_key_set() {
     assert_eq!(config.node.peers[0].prefixes.len(), 1);
     assert!(config.node.agent[0].token.is_some() && config.node.connections.max.is_some());
     assert_eq!(config.node.origins.len(), 1);
+    assert_eq!(config.agent.urls().len(), 2);
     assert!(config.node.ice.urls.len() == 3 && config.node.ice.secret.is_some());
 }
 

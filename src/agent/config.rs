@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
+use url::Url;
 
 use crate::contract::PbxKind;
 use crate::core::address::is_loopback;
 use crate::core::base::name::{PbxName, TenantName};
+use crate::core::base::node_list::first_share;
 use crate::core::base::secret::Secret;
 use crate::core::numbering::did_map::DidMap;
 use crate::core::numbering::emergency::{EmergencyNumber, EmergencyRule};
@@ -21,8 +24,10 @@ use crate::pbx::{Pbx, freeswitch};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentConfig {
-    /// The service node.
-    pub node: url::Url,
+    /// The service node; on this machine, if neither this nor [`AgentConfig::nodes`] says where.
+    pub node: Option<Url>,
+    /// Several nodes, in the place of [`AgentConfig::node`]. The first is used while it answers.
+    pub nodes: Vec<Url>,
     /// The file that holds the agent's token.
     pub token_file: Option<PathBuf>,
     /// The agent's token itself; [`AgentConfig::token_file`] is preferred.
@@ -38,8 +43,8 @@ pub struct AgentConfig {
 impl Default for AgentConfig {
     fn default() -> Self {
         AgentConfig {
-            #[expect(clippy::unwrap_used, reason = "a constant")]
-            node: "http://127.0.0.1:8600".parse().unwrap(),
+            node: None,
+            nodes: Vec::new(),
             token_file: None,
             token: None,
             deadline_ms: 400,
@@ -50,13 +55,40 @@ impl Default for AgentConfig {
 }
 
 impl AgentConfig {
+    /// All nodes that it may use, at least one.
+    pub fn urls(&self) -> Vec<Url> {
+        #[expect(clippy::unwrap_used, reason = "a constant")]
+        let here = || "http://127.0.0.1:8600".parse().unwrap();
+        match &self.node {
+            None if !self.nodes.is_empty() => self.nodes.clone(),
+            node => vec![node.clone().unwrap_or_else(here)],
+        }
+    }
+
+    /// How long the node that is asked first may take to decide.
+    pub fn decides_within(&self) -> Duration {
+        let deadline = Duration::from_millis(self.deadline_ms);
+        if self.urls().len() > 1 { first_share(deadline) } else { deadline }
+    }
+
     /// Looks for values that can't work, and names the key that is wrong.
     pub fn check(&self) -> Result<(), String> {
-        match self.node.scheme() {
-            "https" => Ok(()),
-            "http" if is_loopback(self.node.host()) => Ok(()),
-            _ => Err(format!("node: {:?} must begin with https: (http: is for loopback)", self.node.as_str())),
+        if self.node.is_some() && !self.nodes.is_empty() {
+            return Err("nodes: write either node or nodes: with nodes, remove the line of node".to_owned());
         }
+        let key = if self.nodes.is_empty() { "node" } else { "nodes" };
+        let urls = self.urls();
+        for (n, url) in urls.iter().enumerate() {
+            match url.scheme() {
+                "https" => {}
+                "http" if is_loopback(url.host()) => {}
+                _ => return Err(format!("{key}: {:?} must begin with https: (http: is for loopback)", url.as_str())),
+            }
+            if urls[..n].contains(url) {
+                return Err(format!("{key}: {:?} is there twice", url.as_str()));
+            }
+        }
+        Ok(())
     }
 }
 

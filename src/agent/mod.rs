@@ -9,7 +9,8 @@
 //! | `enrolment` | codes that phones dial to enrol a page |
 //! | `sip_messages` | SIP MESSAGEs that the node asks for |
 //! | `direct_listener` | FreeSWITCH's outbound sockets |
-//! | `node_client` | the node, over HTTP, behind a circuit breaker |
+//! | `node_client` | the nodes, over HTTP |
+//! | `nodes` | which of them is used, and which is asked for a decision |
 
 mod call;
 mod config;
@@ -20,6 +21,7 @@ mod follow;
 pub mod fuzz;
 mod link;
 mod node_client;
+mod nodes;
 mod sip_messages;
 
 use std::convert::Infallible;
@@ -28,6 +30,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +38,9 @@ pub use config::{AgentConfig, PbxConfig};
 pub use node_client::{NodeClient, NodeClientError};
 
 use crate::monitor::{Tasks, micros, now};
+
+/// How often the node in use is asked for a sign of life while calls are up.
+const PROBE_EVERY: Duration = Duration::from_millis(300);
 
 /// How long reports that are under way may take after a shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -100,6 +106,13 @@ impl Agent {
             });
         }
         let mut links = JoinSet::new();
+        if self.shared.node.used().is_some() {
+            let (shared, stop) = (Arc::clone(&self.shared), shutdown.clone());
+            links.spawn(async move {
+                let probe = probe(&shared, &stop).map(Ok::<(), Infallible>);
+                let _ = shared.tasks.run("probe of the nodes", &stop, probe).await;
+            });
+        }
         for (pbx, listener) in self.pbxs.into_iter().zip(listeners) {
             let (shared, tasks, stop) = (Arc::clone(&self.shared), self.shared.tasks.clone(), shutdown.clone());
             links.spawn(async move {
@@ -116,5 +129,24 @@ impl Agent {
             self.shared.calls.wait().await;
         }
         Ok(())
+    }
+}
+
+/// Finds out that the node in use is gone before a call does, until `shutdown`. While no call is up, the reports of the
+/// links do.
+async fn probe(shared: &Shared, shutdown: &CancellationToken) {
+    let mut tick = tokio::time::interval(PROBE_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let round = async {
+            tick.tick().await;
+            if !shared.calls.is_empty() {
+                shared.node.probe().await;
+            }
+        };
+        tokio::select! {
+            () = round => {}
+            () = shutdown.cancelled() => return,
+        }
     }
 }

@@ -59,8 +59,8 @@ enum Command {
     Node,
     /// Run only the agent; its node runs elsewhere.
     ///
-    /// Reads [agent] and each [[pbx]] of the configuration. Attaches to the PBXs, and uses the node at agent.node with
-    /// the token in agent.token_file.
+    /// Reads [agent] and each [[pbx]] of the configuration. Attaches to the PBXs, and uses the node at agent.node, or one
+    /// of agent.nodes, with the token in agent.token_file.
     Agent,
     Client(Box<client::ClientArgs>),
     Number(number::NumberArgs),

@@ -155,10 +155,10 @@ impl Config {
         if let Err(problem) = self.agent.check() {
             return wrong(format!("agent.{problem}"));
         }
-        let (asking, deciding) = (self.node.lnp.deadline_ms, self.agent.deadline_ms);
-        if !self.node.lnp.source.is_empty() && asking >= deciding {
+        let (asking, deciding) = (self.node.lnp.deadline_ms, self.agent.decides_within().as_millis());
+        if !self.node.lnp.source.is_empty() && u128::from(asking) >= deciding {
             return wrong(format!(
-                "node.lnp.deadline_ms: {asking} leaves no time for the decision, which has agent.deadline_ms = {deciding}"
+                "node.lnp.deadline_ms: {asking} leaves no time for the decision, which has {deciding} ms of agent.deadline_ms"
             ));
         }
         for (n, pbx) in self.pbx.iter().enumerate() {
@@ -264,7 +264,11 @@ mod tests {
         let said = problem(&format!("{source}token_file = \"no-such\"\n"));
         assert!(said.contains("node.lnp.source x: token_file: ") && said.contains("no-such"), "{said}");
         let said = problem(&format!("[node.lnp]\ndeadline_ms = 400\n{source}"));
-        assert!(said.contains("node.lnp.deadline_ms: 400") && said.contains("agent.deadline_ms"), "{said}");
+        assert!(said.contains("node.lnp.deadline_ms: 400") && said.contains("400 ms of agent.deadline_ms"), "{said}");
+        // A second node is asked in the time that the first one leaves.
+        let nodes = "[agent]\nnodes = [\"https://a.example\", \"https://b.example\"]\n";
+        let said = problem(&format!("[node.lnp]\ndeadline_ms = 240\n{source}{nodes}"));
+        assert!(said.contains("node.lnp.deadline_ms: 240") && said.contains("240 ms of agent.deadline_ms"), "{said}");
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub struct PbxReport {
     /// The version that the PBX reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The URL of the node that the agent uses, if it knows several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Addresses in headers refused since the agent started: unreadable, or from untrusted phones and trunks.
     #[serde(default)]
     pub refused: u64,

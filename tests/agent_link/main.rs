@@ -4,6 +4,7 @@
 
 mod announcements;
 mod enrolment;
+mod nodes;
 mod numbers;
 mod ownership;
 mod questions;

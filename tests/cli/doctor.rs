@@ -66,6 +66,35 @@ fn doctor_looks_at_the_node() {
     assert!(!fine && found(&report, "problem", "nod"), "{report:#}");
 }
 
+/// A stand-by does not answer, and that is no problem while another node does.
+#[test]
+fn doctor_looks_at_each_node_of_the_agent() {
+    const NOBODY: &str = "http://127.0.0.1:1";
+    let node = Node::start();
+    let config = std::fs::read_to_string(node.config()).unwrap();
+    let one = format!("node = \"{}\"\n", node.url);
+    assert!(config.contains(&one), "{config}");
+    let doctor = |nodes: [&str; 2]| -> (bool, Value) {
+        std::fs::write(node.config(), config.replace(&one, &format!("nodes = {nodes:?}\n"))).unwrap();
+        let output = node.run(&["doctor", "--json"]);
+        (output.status.success(), serde_json::from_str(&out(&output)).unwrap())
+    };
+    let about = |report: &Value, url: &str| -> Vec<String> {
+        let findings = report["findings"].as_array().unwrap().iter();
+        let own = findings.filter(|finding| finding["about"] == format!("node {url}/").as_str());
+        own.map(|finding| finding["verdict"].as_str().unwrap().to_owned()).collect()
+    };
+    for nodes in [[node.url.as_str(), NOBODY], [NOBODY, node.url.as_str()]] {
+        let (fine, report) = doctor(nodes);
+        assert!(fine, "{report:#}");
+        assert_eq!(about(&report, &node.url), ["ok", "ok", "ok"], "{report:#}");
+        assert_eq!(about(&report, NOBODY), ["warning"], "{report:#}");
+    }
+    let (fine, report) = doctor([NOBODY, "http://127.0.0.1:2"]);
+    assert!(!fine, "{report:#}");
+    assert_eq!(about(&report, NOBODY), ["problem"], "{report:#}");
+}
+
 /// With a file that everybody can read, and a key.
 #[test]
 fn doctor_looks_at_the_url_of_the_database() {

@@ -82,6 +82,24 @@ fn an_agents_token_travels_by_https_alone() {
 }
 
 #[test]
+fn an_agents_nodes_are_given_once_and_by_one_key() {
+    let [a, b] = ["https://a.example", "https://b.example"];
+    assert_eq!(problem(&format!("[agent]\nnodes = [\"{a}\", \"{b}\"]")), None);
+    for (keys, said) in [
+        (format!("node = \"{a}\"\nnodes = [\"{a}\", \"{b}\"]"), "agent.nodes: write either node or nodes"),
+        (
+            format!("nodes = [\"{a}\", \"http://b.example\"]"),
+            "agent.nodes: \"http://b.example/\" must begin with https:",
+        ),
+        (format!("nodes = [\"{a}\", \"{b}\", \"{a}/\"]"), "agent.nodes: \"https://a.example/\" is there twice"),
+        ("nodes = [\"a\"]".to_owned(), "[[agent.nodes]] no. 1: "),
+    ] {
+        let problem = problem(&format!("[agent]\n{keys}")).expect(&keys);
+        assert!(problem.contains(said), "{keys}: {problem}");
+    }
+}
+
+#[test]
 fn limits_that_cant_work_are_named() {
     for (text, key) in [
         ("[node.connections]\nmax = 0", "node.connections.max"),

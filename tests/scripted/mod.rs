@@ -21,19 +21,25 @@ pub fn agent(freeswitch: SocketAddr, node: SocketAddr) -> Agent {
 
 /// An agent whose `[[pbx]]` has more keys.
 pub fn agent_with(freeswitch: SocketAddr, node: SocketAddr, keys: Value) -> Agent {
+    agent_of(freeswitch, &[node], keys)
+}
+
+/// What an agent knows of its nodes.
+pub fn config(nodes: &[SocketAddr]) -> AgentConfig {
     // As the binary does; it may have been done by another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = AgentConfig {
-        node: format!("http://{node}").parse().unwrap(),
-        token: Some("token".into()),
-        ..AgentConfig::default()
-    };
+    let nodes = nodes.iter().map(|node| format!("http://{node}").parse().unwrap()).collect();
+    AgentConfig { nodes, token: Some("token".into()), ..AgentConfig::default() }
+}
+
+/// An agent that knows these nodes.
+pub fn agent_of(freeswitch: SocketAddr, nodes: &[SocketAddr], keys: Value) -> Agent {
     let mut pbx = json!({ "name": "office", "kind": "freeswitch",
         "address": freeswitch.to_string(), "password": "secret", "context": "pbx.example", "region": "US" });
     for (key, value) in keys.as_object().unwrap() {
         pbx[key] = value.clone();
     }
-    Agent::new(config, vec![serde_json::from_value(pbx).unwrap()]).unwrap()
+    Agent::new(config(nodes), vec![serde_json::from_value(pbx).unwrap()]).unwrap()
 }
 
 /// An agent that runs.

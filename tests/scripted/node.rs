@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
@@ -39,6 +40,8 @@ struct Claimed {
     over: Vec<String>,
     /// Calls whose reports it takes in and doesn't answer.
     stalled: Vec<String>,
+    /// Calls that it doesn't know until they are registered.
+    lost: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -96,6 +99,11 @@ impl Node {
         self.live.lock().unwrap().stalled.push(call.to_owned());
     }
 
+    /// Doesn't know this call until it is registered.
+    pub fn lose(&self, call: &str) {
+        self.live.lock().unwrap().lost.push(call.to_owned());
+    }
+
     /// Takes so long to list its live calls.
     pub fn list_after(&self, after: Duration) {
         self.live.lock().unwrap().after = after;
@@ -115,17 +123,25 @@ async fn list(State(desk): State<Desk>) -> Json<Value> {
 
 async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Value> {
     let asked = Instant::now();
+    desk.live.lock().unwrap().lost.retain(|call| request["leg"] != call.as_str());
     let decision = json!({ "call": request["leg"], "route": "packet", "trunk": "partner",
         "address": "https://node.example/a/0123456789abcdef0123456789abcdef", "reason": "called-has-client" });
     let _ = desk.decisions.send((asked, (request, Instant::now())));
     Json(decision)
 }
 
-async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): Json<Value>) -> Json<Value> {
-    let (over, stalled) = {
+async fn tell(
+    State(desk): State<Desk>,
+    Path(call): Path<String>,
+    Json(events): Json<Value>,
+) -> Result<Json<Value>, StatusCode> {
+    let (over, stalled, lost) = {
         let live = desk.live.lock().unwrap();
-        (live.over.contains(&call), live.stalled.contains(&call))
+        (live.over.contains(&call), live.stalled.contains(&call), live.lost.contains(&call))
     };
+    if lost {
+        return Err(StatusCode::NOT_FOUND);
+    }
     let _ = desk.events.send((Instant::now(), (call, events)));
     if stalled {
         std::future::pending::<()>().await;
@@ -134,7 +150,7 @@ async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): 
     if longest > 0 {
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
     }
-    Json(json!({ "messages": [], "over": over }))
+    Ok(Json(json!({ "messages": [], "over": over })))
 }
 
 async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value> {

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::agent::call::replayed_reports::ReplayedReports;
@@ -31,6 +32,9 @@ const BATCH: usize = 32;
 
 /// Times that the task of one call may break before its call is left alone.
 const BROKEN_MAX: u32 = 3;
+
+/// The time within which the next node is told of the calls that are up: not of all at once.
+const MOVES_WITHIN: Duration = Duration::from_millis(500);
 
 /// How many times a report of a call that is over is tried again.
 const TRIES_AFTER_END: u32 = 60;
@@ -135,6 +139,8 @@ impl Task {
 
     async fn run(mut self, start: Start, mut events: UnboundedReceiver<Told>) {
         let stop = self.context.shared.stop.clone();
+        // From before the first request: the node that answers it may be left right afterwards.
+        let mut moves = self.context.shared.node.moves();
         let work = async {
             match start {
                 // If it breaks, its socket closes or its hold runs out: the dialplan goes on.
@@ -143,7 +149,7 @@ impl Task {
             }
             // What it reports when it breaks is lost, and the rest of the call is still told.
             for _ in 0..BROKEN_MAX {
-                if brief("call", self.follow(&mut events)).await.is_some() {
+                if brief("call", self.follow(&mut events, &mut moves)).await.is_some() {
                     return;
                 }
             }
@@ -225,14 +231,26 @@ impl Task {
     }
 
     /// Reports until the call is over.
-    async fn follow(&mut self, events: &mut UnboundedReceiver<Told>) {
+    async fn follow(&mut self, events: &mut UnboundedReceiver<Told>, moves: &mut watch::Receiver<usize>) {
         if self.call.is_none() {
             // The node must know the call before it is answered, or a client that binds during the
             // ringing would come too late.
             self.register(events).await;
         }
         let mut batch = Vec::with_capacity(4);
-        while events.recv_many(&mut batch, BATCH).await > 0 {
+        loop {
+            let told = tokio::select! {
+                biased;
+                told = events.recv_many(&mut batch, BATCH) => told,
+                // The next node may have lost the call. A report without events finds that out.
+                () = next_node(moves) => {
+                    self.report(&CallEvents { events: Vec::new() }, events).await;
+                    continue;
+                }
+            };
+            if told == 0 {
+                return;
+            }
             let last = batch.iter().any(|told| told.last);
             if let Some(call) = self.call.as_ref().filter(|_| last) {
                 self.context.end_messages(call);
@@ -317,6 +335,12 @@ impl Task {
         tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
         true
     }
+}
+
+/// Waits until another node is used, and for this call's turn to be told there.
+async fn next_node(moves: &mut watch::Receiver<usize>) {
+    let _ = moves.changed().await;
+    tokio::time::sleep(MOVES_WITHIN.mul_f64(rand::random())).await;
 }
 
 /// The calls on this PBX that the node takes for live; asks until it says.

@@ -144,7 +144,7 @@ impl Scripted {
     /// Nobody answers at the node's address.
     fn new(waited: Vec<PbxEvent>) -> Scripted {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = AgentConfig { node: "http://127.0.0.1:1".parse().unwrap(), ..AgentConfig::default() };
+        let config = AgentConfig { node: Some("http://127.0.0.1:1".parse().unwrap()), ..AgentConfig::default() };
         let shared = Agent::new(config, Vec::new()).unwrap().shared;
         let pbx = json!({ "name": "office", "kind": "freeswitch", "address": "127.0.0.1:1", "context": "pbx.example" });
         let slots = Slots { total: 1, unproven: 1, failed: 1 };

@@ -16,6 +16,7 @@
 //! | attached | claims | keep them for the next snapshot; *suspect* if there are any | |
 //! | attached | suspicion | *suspect* | |
 //! | attached | tick | check, unless a check is under way; *suspect* if a call looks wrong, or if an audit is due, and ask for claims as Owner | |
+//! | Owner | the agent uses another node | ask for claims | |
 //! | Syncing | checked | set the clock | |
 //! | Owner | checked: we are in charge | set the clock; report `up` | |
 //! | Owner | checked: another agent is | set the clock; log; report `standby` | Standby |
@@ -71,6 +72,8 @@ pub(super) enum LinkInput {
     Checked(Result<Checked, String>),
     /// Events are missing, or a snapshot raised a question that only another one answers.
     Suspicion,
+    /// The agent uses another node, which may have lost what the one before was told last.
+    NodeChanged,
     /// Time for a check. So many calls are followed, and some of them may look as if an event were missing.
     Tick {
         followed: usize,
@@ -225,6 +228,9 @@ impl LinkSession {
                 self.suspicion = true;
                 Vec::new()
             }
+            // The snapshot waits until it answers: while no node does, the agent goes from one to the other.
+            (Phase::Owner, LinkInput::NodeChanged) => vec![self.ask_claims(now)],
+            (_, LinkInput::NodeChanged) => Vec::new(),
             (_, LinkInput::Tick { followed, doubts }) => {
                 self.busy |= followed > 0;
                 let audit = self.busy && self.sought.is_none() && now.duration_since(self.last_snapshot) >= AUDIT_EVERY;

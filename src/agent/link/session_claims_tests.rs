@@ -47,3 +47,19 @@ fn who_stands_by_does_not_ask_the_node() {
     assert_eq!(test.tell(doubtful()), [Check]);
     assert_eq!(test.pass(1_000), [take(&[])]);
 }
+
+/// What the one before was told last may be lost.
+#[test]
+fn another_node_is_asked_for_its_claims() {
+    let mut test = Test::owner();
+    assert_eq!(test.tell(LinkInput::NodeChanged), [AskClaims]);
+    assert_eq!(test.pass(10_000), [], "no node answers: there is nothing to compare");
+    assert_eq!(test.tell(LinkInput::NodeChanged), [AskClaims]);
+    test.tell(LinkInput::Claims(vec![claim("a")]));
+    assert_eq!(test.pass(0), [take(&["a"])]);
+    // While it attaches, it is being asked; the calls of another agent are not ours to compare.
+    let [start, attached, _, standby] = Test::phases();
+    for mut test in [start, attached, standby] {
+        assert_eq!(test.tell(LinkInput::NodeChanged), []);
+    }
+}

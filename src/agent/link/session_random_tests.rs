@@ -9,7 +9,8 @@ fn input() -> impl Strategy<Value = LinkInput> {
     (0..100u8, any::<bool>(), 0..3usize).prop_map(|(kind, flag, n)| match kind {
         0..20 => LinkInput::Due,
         20..35 => snapshot(),
-        35..45 => LinkInput::Suspicion,
+        35..42 => LinkInput::Suspicion,
+        42..45 => LinkInput::NodeChanged,
         45..60 => LinkInput::Tick { followed: n, doubts: flag },
         60..75 => checked(if flag { US } else { "them" }),
         75..85 => LinkInput::Claims(vec![claim("a"); n]),

@@ -62,7 +62,8 @@ impl LinkStatus {
         self.error = error;
     }
 
-    fn take(&mut self) -> PbxReport {
+    /// A report to this node, if there are several.
+    fn take(&mut self, node: Option<String>) -> PbxReport {
         PbxReport {
             kind: self.kind,
             agent: self.agent.clone(),
@@ -70,6 +71,7 @@ impl LinkStatus {
             since: self.since,
             error: self.error.clone(),
             version: self.version.clone(),
+            node,
             sent: self.sent.drain(..self.sent.len().min(OUTCOMES_AT_ONCE)).collect(),
             refused: self.refused,
         }
@@ -109,7 +111,7 @@ impl LinkContext {
 
     /// True if the node took the report.
     async fn report_status(&self) -> bool {
-        let report = self.status.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let report = self.status.lock().unwrap_or_else(PoisonError::into_inner).take(self.shared.node.used());
         match self.shared.node.report_pbx(&self.pbx.name, &report).await {
             Ok(reply) => {
                 self.send_messages(reply);
@@ -133,16 +135,20 @@ pub(in crate::agent) fn report(context: &Arc<LinkContext>, over: CancellationTok
     let context = Arc::clone(context);
     let (tasks, name, stop) = (context.shared.tasks.clone(), format!("reports of {}", context.pbx.name), over.clone());
     tasks.spawn(name, &stop, async move {
+        let mut moves = context.shared.node.moves();
         while !over.is_cancelled() {
             if !context.report_status().await {
                 // What changes meanwhile is told with the next attempt, not by more of them.
                 tokio::select! {
                     () = tokio::time::sleep(EVERY) => continue,
+                    _ = moves.changed() => continue,
                     () = over.cancelled() => break,
                 }
             }
             tokio::select! {
                 () = context.status_changed.notified() => {}
+                // The next node knows nothing of the link.
+                _ = moves.changed() => {}
                 () = async {
                     context.messages_sent.notified().await;
                     tokio::time::sleep(OUTCOMES_WITHIN).await;
@@ -165,14 +171,14 @@ mod tests {
         let outcome = |n: usize| bare(n.to_string());
         let mut status = LinkStatus::new(PbxKind::Asterisk, "me");
         status.sent.push(outcome(1));
-        let report = status.take();
+        let report = status.take(None);
         status.sent.push(outcome(2));
         status.put_back(report.sent);
         assert_eq!(status.sent, [outcome(1), outcome(2)]);
         status.put_back((0..OUTCOMES_MAX).map(outcome).collect());
         assert_eq!(status.sent.len(), OUTCOMES_MAX);
         // More than one request may have is told by several.
-        assert_eq!(status.take().sent.len(), OUTCOMES_AT_ONCE);
+        assert_eq!(status.take(None).sent.len(), OUTCOMES_AT_ONCE);
         assert_eq!(status.sent.len(), OUTCOMES_MAX - OUTCOMES_AT_ONCE);
     }
 }

@@ -21,39 +21,40 @@ pub(super) struct NodeAccess {
 }
 
 pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow::Result<NodeAccess> {
-    let none = NodeAccess { admin: None, status: None };
-    let node = &config.agent.node;
-    let exposed = |secret: &Option<Secret>| secret.as_ref().map_or("", Secret::expose).to_owned();
-    let agent = match Api::new(node.clone(), exposed(&config.agent.token)) {
-        Ok(agent) => agent,
-        Err(error) => {
-            report.problem(ABOUT, error.to_string(), "correct agent.node")?;
-            return Ok(none);
-        }
-    };
     let local = api_access::url(&config.node)?;
-    if let Err(error) = agent.touch(&["healthz"]).await {
-        let start = if same_place(node, &local) { "start it: systemctl start sidecall, or sidecall run" } else { "" };
-        let todo = match start {
-            "" => format!(
-                "agent.node says {node}, and node.listen says {local}: is agent.node right, and the node running there?"
-            ),
-            start => start.to_owned(),
+    let nodes = config.agent.urls();
+    let (mut answering, mut silent) = (Vec::new(), Vec::new());
+    for node in &nodes {
+        let about = if nodes.len() > 1 { format!("{ABOUT} {node}") } else { ABOUT.to_owned() };
+        let token = config.agent.token.as_ref().map_or("", Secret::expose);
+        let agent = match Api::new(node.clone(), token) {
+            Ok(agent) => agent,
+            Err(error) => {
+                report.problem(&about, error.to_string(), "correct it in [agent]")?;
+                continue;
+            }
         };
-        report.problem(ABOUT, error.to_string(), todo)?;
-        return Ok(none);
+        match agent.touch(&["healthz"]).await {
+            Ok(()) => {
+                report.ok(&about, format!("{node} answers"))?;
+                readiness(&about, &agent, report).await?;
+                agent_token(config, &about, &agent, report).await?;
+                answering.push(node);
+            }
+            Err(error) => silent.push((about, error.to_string(), node)),
+        }
     }
-    report.ok(ABOUT, format!("{node} answers"))?;
-    if let Err(error) = agent.touch(&["readyz"]).await {
-        report.problem(
-            ABOUT,
-            format!("it is not ready: {error}"),
-            "look at its log and at the disk that node.database is on",
-        )?;
-    } else {
-        report.ok(ABOUT, "its database takes reads and writes")?;
+    for (about, why, node) in silent {
+        match answering.is_empty() {
+            true => report.problem(&about, why, how_to_start(node, &local))?,
+            false => report.warning(
+                &about,
+                format!("{why}; agents can't go over to it now"),
+                "nothing, if it is a stand-by: it answers once it has the database; else start it",
+            )?,
+        }
     }
-    agent_token(config, &agent, report).await?;
+    let Some(node) = answering.first().copied() else { return Ok(NodeAccess { admin: None, status: None }) };
     public_url(config, report).await?;
     // The administrator's token belongs to the local node, if one runs here.
     let admin = match &config.tokens.admin {
@@ -76,18 +77,36 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
     Ok(NodeAccess { admin, status })
 }
 
-async fn agent_token(config: &Config, agent: &Api, report: &mut DoctorReport) -> anyhow::Result<()> {
+fn how_to_start(node: &Url, local: &Url) -> String {
+    if same_place(node, local) {
+        return "start it: systemctl start sidecall, or sidecall run".to_owned();
+    }
+    format!("[agent] says {node}, and node.listen says {local}: is [agent] right, and the node running there?")
+}
+
+async fn readiness(about: &str, agent: &Api, report: &mut DoctorReport) -> anyhow::Result<()> {
+    match agent.touch(&["readyz"]).await {
+        Ok(()) => report.ok(about, "its database takes reads and writes"),
+        Err(error) => report.problem(
+            about,
+            format!("it is not ready: {error}"),
+            "look at its log and at the disk that node.database is on",
+        ),
+    }
+}
+
+async fn agent_token(config: &Config, about: &str, agent: &Api, report: &mut DoctorReport) -> anyhow::Result<()> {
     if config.agent.token.is_none() {
         return report.problem(
-            ABOUT,
+            about,
             "the agent has no token",
             "set agent.token_file to the file that node.agent_token_file names",
         );
     }
     match agent.get::<CallList>(&["v1", "calls"], &[("live", "true"), ("limit", "1")]).await {
-        Ok(_) => report.ok(ABOUT, "it takes the agent's token"),
+        Ok(_) => report.ok(about, "it takes the agent's token"),
         Err(error) => report.problem(
-            ABOUT,
+            about,
             format!("the agent's token: {error}"),
             "agent.token_file and the node's node.agent_token_file must hold the same",
         ),

@@ -8,6 +8,7 @@ pub mod enrolment_code;
 pub mod guest_code;
 pub mod guest_name;
 pub mod name;
+pub mod node_list;
 pub mod pbx_clock;
 pub mod root_cause;
 pub mod secret;

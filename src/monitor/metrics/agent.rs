@@ -6,7 +6,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::names::{
     AGENT_ADDRESSES_REFUSED, AGENT_ANNOUNCEMENT_AGE, AGENT_ANNOUNCEMENTS, AGENT_ANSWER_SECONDS, AGENT_ANSWERS,
-    AGENT_GAPS, AGENT_LINK_UP, AGENT_REPORT_RETRIES, AGENT_SIP_DROPPED, AGENT_SIP_MESSAGES,
+    AGENT_GAPS, AGENT_LINK_UP, AGENT_NODE_USED, AGENT_REPORT_RETRIES, AGENT_SIP_DROPPED, AGENT_SIP_MESSAGES,
 };
 use crate::contract::LinkState;
 use crate::core::base::name::PbxName;
@@ -28,6 +28,11 @@ pub fn answered(pbx: &PbxName, reason: Reason, applied: &'static str, took: Dura
 pub fn link(pbx: &PbxName, state: LinkState) {
     let up = if matches!(state, LinkState::Up | LinkState::Standby) { 1.0 } else { 0.0 };
     gauge!(AGENT_LINK_UP, "pbx" => pbx.to_string()).set(up);
+}
+
+/// Whether the agent uses this node.
+pub fn node_used(node: &str, is_used: bool) {
+    gauge!(AGENT_NODE_USED, "node" => node.to_owned()).set(if is_used { 1.0 } else { 0.0 });
 }
 
 /// Events were lost.

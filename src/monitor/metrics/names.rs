@@ -30,6 +30,7 @@ pub(in crate::monitor) const AGENT_ANNOUNCEMENT_AGE: &str = "sidecall_agent_anno
 pub(in crate::monitor) const AGENT_ANSWERS: &str = "sidecall_agent_answers_total";
 pub(in crate::monitor) const AGENT_ANSWER_SECONDS: &str = "sidecall_agent_answer_seconds";
 pub(in crate::monitor) const AGENT_LINK_UP: &str = "sidecall_agent_link_up";
+pub(in crate::monitor) const AGENT_NODE_USED: &str = "sidecall_agent_node_used";
 pub(in crate::monitor) const AGENT_GAPS: &str = "sidecall_agent_gaps_total";
 pub(in crate::monitor) const AGENT_ADDRESSES_REFUSED: &str = "sidecall_agent_addresses_refused_total";
 pub(in crate::monitor) const AGENT_REPORT_RETRIES: &str = "sidecall_agent_report_retries_total";
@@ -68,6 +69,7 @@ pub const NAMES: &[(&str, &str)] = &[
     (AGENT_ANSWERS, "Held calls that were answered, or not, by reason"),
     (AGENT_ANSWER_SECONDS, "Time from the announcement to the answer"),
     (AGENT_LINK_UP, "1 if the link to the PBX is up"),
+    (AGENT_NODE_USED, "1 if the agent uses this node"),
     (AGENT_GAPS, "Times that events were found to be missing"),
     (AGENT_ADDRESSES_REFUSED, "Addresses in headers that were not taken, by why"),
     (AGENT_REPORT_RETRIES, "Reports to the node that had to be repeated"),

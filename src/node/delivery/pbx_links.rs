@@ -106,6 +106,7 @@ mod tests {
             since: UnixMillis(0),
             error: None,
             version: None,
+            node: None,
             refused: 0,
             sent: Vec::new(),
         };
