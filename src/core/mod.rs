@@ -6,6 +6,7 @@
 pub mod address;
 pub mod base;
 pub mod call;
+pub mod cluster;
 pub mod enrolment;
 #[doc(hidden)]
 pub mod fuzz;

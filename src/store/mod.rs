@@ -55,7 +55,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::SharedDirectory;
-use sql::{Pool, Target};
+use sql::{LeaseWatch, Pool, Target};
 use writer::Writer;
 
 /// The ids of rows that were removed. Memory doesn't have a row whose id can't be read.
@@ -74,6 +74,8 @@ pub struct Store {
     reads: Arc<AtomicU64>,
     /// None if the database is a server's.
     file: Option<Arc<lost_file::Opened>>,
+    /// None if the database is a file, which has a lock.
+    lease: Option<LeaseWatch>,
 }
 
 impl Store {
@@ -81,6 +83,12 @@ impl Store {
     pub async fn check(&self) -> Result<(), StoreError> {
         sql::query("SELECT 1").execute(self.reader()).await?;
         Ok(())
+    }
+
+    /// Whether no other process can have taken over the database. False once this one was stopped, or didn't reach the server,
+    /// for longer than others wait.
+    pub fn is_fresh(&self) -> bool {
+        self.lease.as_ref().is_none_or(LeaseWatch::is_fresh)
     }
 
     /// The number of queries since the start. Those of the writer don't count.

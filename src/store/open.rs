@@ -50,11 +50,16 @@ impl Store {
         let location = location.into();
         let failed = |reason: String| StoreError::Open { path: location.to_string(), reason };
         let OpenDatabase { lock, mut connection, pool } = open_database(&location).await?;
-        let loaded = sql::keep_lease(connection.lease(), &pool, SharedDirectory::load(&mut connection)).await;
+        let lease = connection.lease();
+        let load = SharedDirectory::load(&mut connection);
+        let loaded = match &lease {
+            Some(lease) => lease.during(load).await,
+            None => load.await,
+        };
         let directory = loaded.map_err(|e| failed(e.to_string()))?;
         let file = location.file().map(Opened::at).transpose().map_err(|e| failed(e.to_string()))?.map(Arc::new);
         let writer = Writer::start(connection, directory.clone(), lock);
-        Ok(Store { pool, writer, directory, reads: Default::default(), file })
+        Ok(Store { pool, writer, directory, reads: Default::default(), file, lease })
     }
 }
 

@@ -74,6 +74,7 @@ pub const CORE: Layers = Layers {
     room: "core",
     layers: &[
         layer("base", &["base"], &[]),
+        layer("cluster", &["cluster"], &[]),
         layer("ice", &["ice"], &[]),
         layer("address", &["address"], &[]),
         layer("numbering", &["numbering"], &[]),

@@ -67,7 +67,8 @@ impl DatabaseProbe {
     /// What is wrong with the database. Everybody may read it: it names no file.
     pub(in crate::node) fn trouble(&self) -> Option<String> {
         let probed = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        probed.or_else(|| self.store.failure())
+        let stale = || "another process may have taken over the database".to_owned();
+        probed.or_else(|| self.store.failure()).or_else(|| (!self.store.is_fresh()).then(stale))
     }
 
     fn set_trouble(&self, trouble: Option<String>) {

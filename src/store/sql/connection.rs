@@ -1,11 +1,11 @@
 //! Connections, of either database.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
-use super::lease::{Lease, RENEWAL};
+use super::keeper::LeaseWatch;
 use super::postgres::ServerConnection;
 use super::query::{query, scalar};
 use super::read_pool::ReadPool;
@@ -55,18 +55,6 @@ pub(in crate::store) async fn open_url(url: &str, name: &str) -> Result<(Connect
     Ok((Connection::Postgres(Box::new(session)), Pool::Postgres(pool)))
 }
 
-/// Does work with the connection for writes that may take long. No other process takes over meanwhile.
-pub(in crate::store) async fn keep_lease<T>(
-    lease: Option<Lease>,
-    pool: &Pool,
-    work: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    match (lease, pool) {
-        (Some(lease), Pool::Postgres(pool)) => lease.keep(pool, work).await,
-        _ => work.await,
-    }
-}
-
 impl Connection {
     /// Says until when the next transaction must be made, with its retries. An SQLite file has its own limits.
     pub(in crate::store) fn must_end_by(&mut self, deadline: Instant) {
@@ -75,8 +63,8 @@ impl Connection {
         }
     }
 
-    /// The lease on the database, if it has one.
-    pub(in crate::store) fn lease(&self) -> Option<Lease> {
+    /// What is known of the lease on the database, if it has one.
+    pub(in crate::store) fn lease(&self) -> Option<LeaseWatch> {
         match self {
             Connection::Sqlite(_) => None,
             Connection::Postgres(session) => session.lease(),
@@ -122,14 +110,6 @@ impl Connection {
         match self {
             Connection::Sqlite(_) => scalar("PRAGMA data_version").fetch_one(self).await,
             Connection::Postgres(_) => Ok(0),
-        }
-    }
-
-    /// How often an empty transaction must be made, if at all, so that no other process takes over.
-    pub(in crate::store) fn renewal(&self) -> Option<Duration> {
-        match self {
-            Connection::Sqlite(_) => None,
-            Connection::Postgres(_) => Some(RENEWAL),
         }
     }
 

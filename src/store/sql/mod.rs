@@ -7,6 +7,8 @@
 mod builder;
 mod connection;
 mod error;
+mod fence;
+mod keeper;
 mod lease;
 mod postgres;
 mod query;
@@ -17,7 +19,8 @@ mod sqlite;
 mod value;
 
 pub(super) use builder::Builder;
-pub(super) use connection::{Connection, Pool, keep_lease, open_file, open_url};
+pub(super) use connection::{Connection, Pool, open_file, open_url};
+pub(super) use keeper::LeaseWatch;
 pub(super) use query::{Query, Target, query, scalar};
 #[cfg(test)]
 pub(super) use row::Column;

@@ -14,6 +14,8 @@ use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::query::Query as SqlxQuery;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, Postgres};
 
+use super::fence::Fence;
+use super::keeper::{Keeper, LeaseWatch};
 use super::lease::Lease;
 use super::query::{Query, query};
 use super::read_pool::ReadPool;
@@ -38,6 +40,9 @@ const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000
 const BEGIN_LONG: &str =
     "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL statement_timeout = 0";
 
+/// The lease of the one process that uses a database.
+const WRITER: &str = "writer";
+
 /// How long a connection waits.
 #[derive(Debug, Clone, Copy)]
 enum Patience {
@@ -61,14 +66,15 @@ pub(super) async fn open(url: &str, name: &str) -> Result<(ServerConnection, Rea
     if is_new {
         session.migrate().await?;
     }
-    let lease = Lease::acquire(&mut session, name).await?;
-    session.lease = Some(lease);
+    let lease = Lease::acquire(&mut session, WRITER, name).await?;
+    let keeper = Keeper::start(lease.clone(), ReadPool::new(options.clone()));
     session.patience = Patience::Each(LONG);
-    let pool = ReadPool::new(options);
     if !is_new {
-        lease.keep(&pool, session.migrate()).await?;
+        keeper.watch().during(session.migrate()).await?;
     }
-    Ok((session, pool))
+    session.fence = Some(Fence::set(&mut session, lease).await?);
+    session.keeper = Some(keeper);
+    Ok((session, ReadPool::new(options)))
 }
 
 /// The connection for writes. It is made again at the next transaction after it was lost.
@@ -77,7 +83,8 @@ pub(in crate::store) struct ServerConnection {
     connection: Option<PgConnection>,
     /// Whether it was lost while rows were read one by one.
     is_lost: Arc<AtomicBool>,
-    lease: Option<Lease>,
+    fence: Option<Fence>,
+    keeper: Option<Keeper>,
     patience: Patience,
 }
 
@@ -87,7 +94,8 @@ impl ServerConnection {
             options,
             connection: None,
             is_lost: Arc::default(),
-            lease: None,
+            fence: None,
+            keeper: None,
             patience: Patience::Each(ANSWER),
         }
     }
@@ -143,8 +151,9 @@ impl ServerConnection {
         self.patience = Patience::Until(deadline);
     }
 
-    pub(super) fn lease(&self) -> Option<Lease> {
-        self.lease
+    /// What is known of the lease of this process.
+    pub(super) fn lease(&self) -> Option<LeaseWatch> {
+        self.keeper.as_ref().map(Keeper::watch)
     }
 
     /// Runs statements that have no parameters.
@@ -168,9 +177,9 @@ impl ServerConnection {
 
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
         self.open_transaction().await?;
-        let Some(mut lease) = self.lease else { return Ok(()) };
-        lease.check(self).await?;
-        self.lease = Some(lease);
+        let Some(mut fence) = self.fence.clone() else { return Ok(()) };
+        fence.check(self).await?;
+        self.fence = Some(fence);
         Ok(())
     }
 
@@ -198,8 +207,8 @@ impl ServerConnection {
 
     async fn ask_for_commit(&mut self) -> Result<bool, StoreError> {
         self.open_transaction().await?;
-        let Some(lease) = self.lease else { return Ok(false) };
-        let is_committed = lease.is_committed(self).await?;
+        let Some(fence) = self.fence.clone() else { return Ok(false) };
+        let is_committed = fence.is_committed(self).await?;
         self.run("ROLLBACK").await?;
         Ok(is_committed)
     }
@@ -237,8 +246,9 @@ impl ServerConnection {
 
     pub(super) async fn close(mut self) -> Result<(), StoreError> {
         self.patience = Patience::Each(ANSWER);
-        let released = match self.lease {
-            Some(lease) => lease.release(&mut self).await,
+        self.keeper = None;
+        let released = match self.fence.take() {
+            Some(fence) => fence.lease.release(&mut self).await,
             None => Ok(()),
         };
         match self.connection {

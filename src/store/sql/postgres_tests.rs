@@ -26,3 +26,44 @@ async fn a_row_that_doesnt_come_ends_the_reading_and_the_connection() {
     session.begin().await.unwrap();
     session.commit().await.unwrap();
 }
+
+/// Another program's connection to the same server.
+async fn connected(url: &str) -> ServerConnection {
+    let mut session = ServerConnection::new(PgConnectOptions::from_str(url).unwrap());
+    session.connect().await.unwrap();
+    session
+}
+
+#[tokio::test]
+async fn leases_with_two_names_have_two_owners() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let Location::Postgres(url) = database.location() else { panic!("a file") };
+    let (mut first, _) = open(url.as_str(), "a database").await.unwrap();
+    let mut second = connected(url.as_str()).await;
+    let lease = Lease::acquire(&mut second, "another", "a database").await.unwrap();
+    second.must_end_by(Instant::now() + LONG);
+    second.fence = Some(Fence::set(&mut second, lease).await.unwrap());
+    for session in [&mut first, &mut second] {
+        session.must_end_by(Instant::now() + LONG);
+        session.begin().await.unwrap();
+    }
+    first.commit().await.unwrap();
+    second.commit().await.unwrap();
+}
+
+/// It was stopped between its lease and its fence.
+#[tokio::test]
+async fn an_owner_that_is_late_keeps_no_later_one_off() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let Location::Postgres(url) = database.location() else { panic!("a file") };
+    let (next, _) = open(url.as_str(), "a database").await.unwrap();
+    next.close().await.unwrap();
+    let mut late = connected(url.as_str()).await;
+    let lease = Lease::acquire(&mut late, WRITER, "a database").await.unwrap();
+    database.run("UPDATE leases SET expires = now()").await;
+    let (mut next, _) = open(url.as_str(), "a database").await.unwrap();
+    late.must_end_by(Instant::now() + LONG);
+    assert!(matches!(Fence::set(&mut late, lease).await, Err(StoreError::Fenced)));
+    next.begin().await.unwrap();
+    next.commit().await.unwrap();
+}

@@ -71,11 +71,6 @@ pub(super) async fn commit_all(
     results
 }
 
-/// Renews the lease by an empty transaction.
-pub(super) async fn renew(connection: &mut Connection, waiting: &mut Waiting<'_>) -> Result<(), StoreError> {
-    commit(Instant::now() + WRITE_BUDGET, connection, &[], waiting).await.map(drop)
-}
-
 /// Commits writes: all, or none.
 async fn commit(
     deadline: Instant,
@@ -115,8 +110,7 @@ async fn transaction(
     merged.write(connection).await?;
     changes.read(connection, directory).await?;
     match connection.commit().await {
-        // Nothing depends on an empty one.
-        Err(doubt @ StoreError::Doubtful(_)) if !jobs.is_empty() => resolve(doubt, connection, waiting).await?,
+        Err(doubt @ StoreError::Doubtful(_)) => resolve(doubt, connection, waiting).await?,
         done => done?,
     }
     changes.apply(&waiting.state.directory);

@@ -71,15 +71,17 @@ async fn writes_of_a_group_that_failed_fail_together() {
     assert!(begun.elapsed() < WRITE_BUDGET + Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_is_noticed_while_nobody_writes() {
+#[tokio::test]
+async fn a_probe_notices_a_failure_and_its_end() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
     let store = Store::open(&proxy.location()).await.unwrap();
     proxy.fail(Fault::CutAfterAndRefuse("BEGIN"));
-    assert!(lab::arrives(2 * WRITE_BUDGET, || store.is_failing()));
+    assert!(store.probe(None).await);
+    until(&store, Store::is_failing).await;
     proxy.heal();
-    assert!(lab::arrives(2 * WRITE_BUDGET, || !store.is_failing()));
+    assert!(store.probe(None).await);
+    until(&store, |store| !store.is_failing()).await;
 }
 
 /// A pair is made once, and its clients are told once: whoever stores the messages needs the result, however late.

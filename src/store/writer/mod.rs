@@ -8,7 +8,7 @@ mod merged_writes;
 #[cfg(test)]
 mod tests;
 
-use crate::store::sql::Connection;
+use crate::store::sql::{Connection, LeaseWatch};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -239,7 +239,7 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
     let _lock = lock;
     let mut group = Vec::with_capacity(GROUP);
     let mut most = GROUP;
-    let renewal = connection.renewal();
+    let lease = connection.lease();
     loop {
         tokio::select! {
             biased;
@@ -249,15 +249,9 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
                 queue.close();
                 continue;
             }
-            // A transaction renews the lease.
-            () = tokio::time::sleep(renewal.unwrap_or_default()), if renewal.is_some() => {
-                let mut waiting = Waiting { queue: &mut queue, state: &state };
-                let renewed = group::renew(&mut connection, &mut waiting).await.map(|()| Done::Rows(0));
-                note(&renewed, &state);
-                if let Err(error) = renewed && error.is_final() {
-                    return tracing::error!(%error, "no write can succeed any more");
-                }
-                continue;
+            () = lost(lease.as_ref()) => {
+                state.fail(&StoreError::Fenced);
+                return tracing::error!("no write can succeed any more");
             }
         }
         let mut waiting = Waiting { queue: &mut queue, state: &state };
@@ -270,7 +264,7 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
             None if group.len() == most && begun.elapsed() < WRITE_BUDGET / 4 => (most * 2).min(GROUP),
             _ => most,
         };
-        if renewal.is_some() {
+        if lease.is_some() {
             if let Some(error) = failure
                 && begun.elapsed() >= SLOW
             {
@@ -290,6 +284,14 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly");
+    }
+}
+
+/// Waits until another process has the lease. A file has none.
+async fn lost(lease: Option<&LeaseWatch>) {
+    match lease {
+        Some(lease) => lease.lost().await,
+        None => std::future::pending().await,
     }
 }
 

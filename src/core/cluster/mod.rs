@@ -1,0 +1,3 @@
+//! What processes that want the same database must agree on.
+
+pub mod freshness;
