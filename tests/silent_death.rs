@@ -6,6 +6,8 @@
 mod daemon;
 #[path = "silent_death/frozen.rs"]
 mod frozen;
+#[path = "silent_death/lease.rs"]
+mod lease;
 #[path = "silent_death/watchdog.rs"]
 mod watchdog;
 
@@ -51,11 +53,12 @@ fn is_of_tests(path: &Path) -> bool {
 /// Every task is registered, or watched by who started it.
 #[test]
 fn no_task_is_started_that_nobody_watches() {
-    // They watch what they start: a request waits for it, a store and a connection are told by its end, and the last two
-    // do something after the brief task in them.
-    const WATCHED: [&str; 9] = [
+    // They watch what they start: a request waits for it, a store and a connection are told by its end, a lease lapses
+    // without it, and the last two do something after the brief task in them.
+    const WATCHED: [&str; 10] = [
         "node/run_to_completion.rs",
         "store/writer/mod.rs",
+        "store/sql/keeper.rs",
         "esl/outbound.rs",
         "pbx/freeswitch/mod.rs",
         "pbx/asterisk/mod.rs",

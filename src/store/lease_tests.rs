@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::test_database::{TestDatabase, until};
 use super::test_proxy::{Fault, Proxy};
-use super::{DeliveryState, NumberRow, Store, StoreError};
+use super::{DeliveryState, NumberRow, Store, StoreError, WRITE_BUDGET};
 use crate::contract::NumberEntry;
 use crate::core::numbering::number::Number;
 
@@ -96,6 +96,25 @@ async fn a_lock_on_the_lease_is_waited_for_and_names_its_owner() {
     assert_eq!(database.waiting().await, 0, "no attempt is left on the server");
     drop(holds);
     database.open().await.close().await;
+}
+
+/// A write has looked at the lease, and waits for the next owner, who sets the fence at this moment.
+#[tokio::test]
+async fn a_write_that_meets_the_next_owner_is_not_made() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let store = database.open().await;
+    let mut next = database.hold("UPDATE fences SET fencing = fencing + 1, commits = 0").await;
+    let takes = async {
+        let deadline = Instant::now() + 3 * WRITE_BUDGET;
+        while database.waiting().await == 0 {
+            assert!(Instant::now() < deadline, "nobody writes");
+        }
+        sqlx::raw_sql("COMMIT").execute(&mut next).await.unwrap();
+    };
+    let (put, ()) = tokio::join!(store.put_numbers(vec![row("+12125550100")]), takes);
+    assert!(matches!(put, Err(StoreError::Fenced)), "{put:?}");
+    store.ended().await;
+    assert!(!store.is_fresh(), "it doesn't decide either");
 }
 
 /// A million numbers take longer than the lease lasts.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 pub(crate) const ALICE: &str = "+12125550100";
 const ADMIN: &str = "admin-token-of-the-tests";
-const AGENT: &str = "agent-token-of-the-tests";
+pub(crate) const AGENT: &str = "agent-token-of-the-tests";
 /// Debian's package `faketime`.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
@@ -101,6 +101,16 @@ impl Daemon {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Sends it a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap().success());
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

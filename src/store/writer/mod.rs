@@ -249,10 +249,7 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
                 queue.close();
                 continue;
             }
-            () = lost(lease.as_ref()) => {
-                state.fail(&StoreError::Fenced);
-                return tracing::error!("no write can succeed any more");
-            }
+            () = lost(lease.as_ref()) => return state.give_up(&StoreError::Fenced),
         }
         let mut waiting = Waiting { queue: &mut queue, state: &state };
         let begun = Instant::now();
@@ -272,14 +269,13 @@ async fn write(mut connection: Connection, mut queue: mpsc::Receiver<Job>, state
             }
             state.alive.notify_waiters();
         }
-        let is_over = failure.is_some_and(StoreError::is_final);
+        let last = failure.filter(|error| error.is_final()).cloned();
         for (job, result) in group.drain(..).zip(results) {
             note(&result, &state);
             let _ = job.done.send(result);
         }
-        if is_over {
-            // No write can succeed any more. The task's supervisor notices its end.
-            return;
+        if let Some(error) = last {
+            return state.give_up(&error);
         }
     }
     if let Err(error) = connection.close().await {
@@ -311,6 +307,12 @@ impl State {
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::error!(%error, "writes fail");
         }
+    }
+
+    /// The writer ends, and its supervisor says no more than that. Writes may have failed before, for another reason.
+    fn give_up(&self, error: &StoreError) {
+        self.fail(error);
+        tracing::error!(%error, "no write can succeed any more");
     }
 }
 
