@@ -22,9 +22,19 @@ fn announced(leg: &str) -> Value {
     json!({"pbx": "a", "leg": leg, "calling": ALICE, "called": BOB, "side": "originating"})
 }
 
-/// Another one has taken over meanwhile, and a request waits for it.
 #[test]
 fn a_process_that_was_stopped_decides_no_call_when_it_continues() {
+    decides_no_call_when_it_continues_after(|daemon| daemon.number(ALICE));
+}
+
+/// Its call is written behind the decision.
+#[test]
+fn a_process_that_was_stopped_while_it_wrote_decides_no_call_either() {
+    decides_no_call_when_it_continues_after(|daemon| drop(daemon.call("leg-1", ALICE, BOB)));
+}
+
+/// Another one has taken over meanwhile, and a request waits for it.
+fn decides_no_call_when_it_continues_after(something: fn(&Daemon)) {
     let Some(server) = lab::Postgres::or_skip() else { return };
     let url = server.url();
     let start = || {
@@ -32,7 +42,7 @@ fn a_process_that_was_stopped_decides_no_call_when_it_continues() {
         Daemon::start("node", move |_, config| *config = config.replace("sidecall.db", &url))
     };
     let mut stopped = start();
-    stopped.call("leg-1", ALICE, BOB);
+    something(&stopped);
     stopped.signal("STOP");
     let next = start();
     next.call("leg-2", ALICE, BOB);
