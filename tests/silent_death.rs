@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use daemon::{ALICE, Daemon, sqlite, wait_until};
 use frozen::Frozen;
-use sidecall::node::{BootstrapTokens, Node, NodeConfig};
+use sidecall::monitor::Tasks;
+use sidecall::node::{BootstrapTokens, Node, NodeConfig, NodeListener};
 use sidecall::store::{Location, Store};
 use tokio_util::sync::CancellationToken;
 use watchdog::Watchdog;
@@ -105,8 +106,10 @@ async fn a_writer_that_ends_fails_readiness_at_once_by_name() {
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::open(&config.database).await.unwrap();
-    let node = Node::bind(&config, &BootstrapTokens::default(), store.clone()).await.unwrap();
-    let (address, tasks, stop) = (node.local_addr(), node.tasks(), CancellationToken::new());
+    let (tasks, stop) = (Tasks::default(), CancellationToken::new());
+    let listener = NodeListener::bind(&config).unwrap();
+    let node = Node::at(listener, &BootstrapTokens::default(), store.clone(), tasks.clone()).await.unwrap();
+    let address = node.local_addr();
     let serving = tokio::spawn(node.serve(stop.clone()));
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let ready = || async {

@@ -14,6 +14,7 @@ mod output;
 mod qr;
 mod record;
 mod serve;
+mod start_node;
 
 #[doc(hidden)]
 pub use client::fuzz;

@@ -6,11 +6,10 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::start_node::start_node;
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::monitor::{Ended, Tasks, clock};
-use crate::node::Node;
-use crate::store::Store;
 
 /// Time limit for the shutdown after a part has failed, which the other parts may wait for.
 const BROKEN_FAREWELL: Duration = Duration::from_secs(5);
@@ -31,14 +30,11 @@ pub(super) enum Roles {
 /// Runs until SIGTERM or SIGINT. Stops the agent before the node, so that it can still report.
 pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     let (stop_agent, stop_node) = (CancellationToken::new(), CancellationToken::new());
+    let tasks = Tasks::default();
     let node = match roles {
         Roles::Agent => None,
-        Roles::Both | Roles::Node => {
-            let store = Store::open(&config.node.database).await.context("the node can't start")?;
-            Some(Node::bind(&config.node, &config.tokens, store).await.context("the node can't start")?)
-        }
+        Roles::Both | Roles::Node => Some(start_node(&config, &tasks).await.context("the node can't start")?),
     };
-    let tasks = node.as_ref().map(Node::tasks).unwrap_or_default();
     let agent = match roles {
         Roles::Node => None,
         Roles::Both | Roles::Agent if config.pbx.is_empty() => {

@@ -15,10 +15,10 @@ use crate::node::config::tokens::BootstrapTokens;
 use crate::node::http::configured_tokens::ConfiguredTokens;
 use crate::node::http::connection_limit::Connections;
 use crate::node::http::router::{ApiState, router};
-use crate::node::http::server::{Server, listen};
-use crate::node::http::tls;
+use crate::node::http::server::Server;
 use crate::node::lifecycle::Upkeep;
 use crate::node::lifecycle::database_probe::{self, DatabaseProbe};
+use crate::node::listener::NodeListener;
 use crate::node::services::Services;
 use crate::store::Store;
 
@@ -38,24 +38,33 @@ pub struct Node {
 }
 
 impl Node {
-    /// Checks the configuration, binds, and takes up what was going on before.
+    /// Binds, and takes up what was going on before.
     ///
     /// # Errors
     /// If the configuration can't work, the address is taken, or the database fails.
     pub async fn bind(config: &NodeConfig, bootstrap: &BootstrapTokens, store: Store) -> Result<Node, NodeError> {
-        config.check()?;
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
-        let bind = |source| NodeError::Bind { address: config.listen, source };
-        let listener = listen(config.listen).map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
+        Node::at(NodeListener::bind(config)?, bootstrap, store, Tasks::default()).await
+    }
+
+    /// Takes up what was going on before. What the node does by itself is registered in `tasks`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn at(
+        listener: NodeListener,
+        bootstrap: &BootstrapTokens,
+        store: Store,
+        tasks: Tasks,
+    ) -> Result<Node, NodeError> {
+        let NodeListener { config, tls, address, listener } = listener;
         let base = config.base(address)?;
-        let tokens = ConfiguredTokens::new(config, bootstrap, &store).await?;
+        let tokens = ConfiguredTokens::new(&config, bootstrap, &store).await?;
         database_probe::set_clock(&store).await?;
         let secret = store.secret(rand::random()).await?;
-        let services = Services::new(config, base, secret, store.clone())?;
-        let upkeep = services.upkeep(config);
+        let services = Services::new(&config, base, secret, store.clone(), tasks)?;
+        let upkeep = services.upkeep(&config);
         upkeep.resume(&services.shutdown).await?;
-        let state = services.api(config, tokens);
+        let state = services.api(&config, tokens);
         let connections = config.connections.clone();
         let Services { probe, tasks, shutdown, .. } = services;
         Ok(Node { listener, address, tls, connections, state, upkeep, probe, store, tasks, shutdown })
@@ -64,11 +73,6 @@ impl Node {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Its internal tasks, for an agent in the same process and for whoever watches both.
-    pub fn tasks(&self) -> Tasks {
-        self.tasks.clone()
     }
 
     /// Serves until `shutdown` is cancelled: then it takes no new requests, finishes those it has,

@@ -77,15 +77,16 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// `base` is the node's public URL, and `secret` signs the inbox tokens and hides whose a TURN username is.
+    /// `base` is the node's public URL, `tasks` has its background work, and `secret` signs the inbox tokens and hides whose a TURN username is.
     pub(super) fn new(
         config: &NodeConfig,
         base: String,
         secret: [u8; 32],
         store: Store,
+        tasks: Tasks,
     ) -> Result<Services, NodeError> {
         let metrics = Metrics::install();
-        let (totals, tasks, shutdown) = (Arc::new(Totals::new(metrics)), Tasks::default(), CancellationToken::new());
+        let (totals, shutdown) = (Arc::new(Totals::new(metrics)), CancellationToken::new());
         let push = Push::new(store.clone(), totals.clone(), config.clients.clone(), shutdown.clone());
         let peers = Arc::new(Peers::new(&config.peers, is_at_home(&base))?);
         let lnp = config.portability()?;

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 
 use super::open::{OpenDatabase, open_database};
-use super::sql::{Builder, Connection, Row, Value};
+use super::sql::{Builder, Connection, Row, Value, Wait};
 use super::{Location, StoreError};
 
 /// Rows in one statement: PostgreSQL takes 65,535 parameters, and SQLite 32,766.
@@ -121,8 +121,8 @@ pub async fn copy(
     if from.file().is_some_and(|file| !file.is_file()) {
         return Err(StoreError::Copy(format!("there is no database {from}")));
     }
-    let mut source = open_database(from).await?;
-    let mut target = match open_database(to).await {
+    let mut source = open_database(from, &Wait::Briefly).await?;
+    let mut target = match open_database(to, &Wait::Briefly).await {
         Ok(target) => target,
         Err(error) => {
             close(source, from).await;

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{Access, access};
+use tokio::sync::watch;
 
 use super::directory::SharedDirectory;
 use super::file_lock::FileLock;
 use super::lost_file::Opened;
-use super::sql::{Connection, Pool};
+use super::sql::{Connection, Pool, Wait};
 use super::writer::Writer;
 use super::{Location, Store, StoreError, sql};
 
@@ -24,8 +25,8 @@ pub(super) struct OpenDatabase {
     pub(super) pool: Pool,
 }
 
-/// Opens a database and runs migrations. An SQLite file is created if necessary.
-pub(super) async fn open_database(location: &Location) -> Result<OpenDatabase, StoreError> {
+/// Opens a database and runs migrations. An SQLite file is created if necessary. `wait` is for PostgreSQL.
+pub(super) async fn open_database(location: &Location, wait: &Wait) -> Result<OpenDatabase, StoreError> {
     let failed = |reason: String| StoreError::Open { path: location.to_string(), reason };
     let (lock, (connection, pool)) = match location {
         Location::File(path) => {
@@ -34,7 +35,7 @@ pub(super) async fn open_database(location: &Location) -> Result<OpenDatabase, S
         }
         Location::Postgres(url) => (
             None,
-            sql::open_url(url.as_str(), &url.to_string()).await.map_err(|error| match error {
+            sql::open_url(url.as_str(), &url.to_string(), wait).await.map_err(|error| match error {
                 in_use @ StoreError::InUse { .. } => in_use,
                 error => failed(error.to_string()),
             })?,
@@ -47,9 +48,18 @@ impl Store {
     /// Opens the database, runs migrations, and loads the directory. An SQLite file is created if necessary; fails if it isn't
     /// a sidecall database, or if another process has it open and doesn't end within seconds.
     pub async fn open(location: impl Into<Location>) -> Result<Store, StoreError> {
-        let location = location.into();
+        Store::open_after(Wait::Briefly, location.into()).await
+    }
+
+    /// As [`Store::open`], but waits for a PostgreSQL database for as long as another process has it. `told` gets what it waits
+    /// for. A server that can't be reached then is waited for, too.
+    pub async fn stand_by(location: Location, told: watch::Sender<Option<String>>) -> Result<Store, StoreError> {
+        Store::open_after(Wait::StandBy(told), location).await
+    }
+
+    async fn open_after(wait: Wait, location: Location) -> Result<Store, StoreError> {
         let failed = |reason: String| StoreError::Open { path: location.to_string(), reason };
-        let OpenDatabase { lock, mut connection, pool } = open_database(&location).await?;
+        let OpenDatabase { lock, mut connection, pool } = open_database(&location, &wait).await?;
         let lease = connection.lease();
         let load = SharedDirectory::load(&mut connection);
         let loaded = match &lease {

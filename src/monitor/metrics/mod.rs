@@ -19,8 +19,8 @@ use crate::core::routing::route::{Reason, Route};
 use names::{
     CALLS_LIVE, CLIENTS_CONNECTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, DECISION_SECONDS, DECISIONS, DELIVERIES,
     DELIVERY_SECONDS, FAILED_LOGINS, HTTP_REQUESTS, INBOX_POSTS, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED,
-    PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, SIP_DROPPED, STORE_FAILED_WRITES, STORE_FREE_BYTES, STORE_LOW_SPACE,
-    STORE_READS,
+    PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, SIP_DROPPED, STAND_BY, STORE_FAILED_WRITES, STORE_FREE_BYTES,
+    STORE_LOW_SPACE, STORE_READS,
 };
 
 /// Buckets of the histograms. The budgets are 1 ms for a decision and 100 ms for a delivery.
@@ -91,6 +91,11 @@ impl Metrics {
     /// The number of open streams.
     pub fn clients_connected(self, streams: usize) {
         gauge!(CLIENTS_CONNECTED).set(streams as f64);
+    }
+
+    /// Whether the node waits for a database that another one has.
+    pub fn stands_by(self, waits: bool) {
+        gauge!(STAND_BY).set(if waits { 1.0 } else { 0.0 });
     }
 
     /// The state of the link to a PBX.

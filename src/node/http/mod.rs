@@ -17,4 +17,5 @@ pub(in crate::node) mod rate_limits;
 pub(in crate::node) mod router;
 pub(in crate::node) mod server;
 mod socket;
+pub(in crate::node) mod stand_by;
 pub(in crate::node) mod tls;

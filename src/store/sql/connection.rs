@@ -6,6 +6,7 @@ use std::time::Instant;
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::keeper::LeaseWatch;
+use super::lease::Wait;
 use super::postgres::ServerConnection;
 use super::query::{query, scalar};
 use super::read_pool::ReadPool;
@@ -49,9 +50,9 @@ pub(in crate::store) async fn open_file(path: &Path) -> Result<(Connection, Pool
 }
 
 /// Connects to PostgreSQL, takes the lease and runs migrations. Returns the connection for writes, and those for reads.
-/// `name` is the URL without its password. Fails if another process has the lease and doesn't end soon.
-pub(in crate::store) async fn open_url(url: &str, name: &str) -> Result<(Connection, Pool), StoreError> {
-    let (session, pool) = postgres::open(url, name).await?;
+/// `name` is the URL without its password. `wait` says how to wait for another process that has the lease.
+pub(in crate::store) async fn open_url(url: &str, name: &str, wait: &Wait) -> Result<(Connection, Pool), StoreError> {
+    let (session, pool) = postgres::open(url, name, wait).await?;
     Ok((Connection::Postgres(Box::new(session)), Pool::Postgres(pool)))
 }
 

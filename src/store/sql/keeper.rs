@@ -12,11 +12,11 @@ use crate::core::cluster::freshness::Freshness;
 use crate::store::StoreError;
 
 /// How often a lease is renewed.
-const RENEWAL: Duration = Duration::from_secs(1);
+const RENEWAL: Duration = Duration::from_millis(400);
 /// How long an attempt may take, so that there is time for another one.
-const ATTEMPT: Duration = Duration::from_secs(2);
+const ATTEMPT: Duration = Duration::from_millis(500);
 /// The pause after an attempt that has failed.
-const RETRY: Duration = Duration::from_millis(250);
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Renews a lease until it is dropped, on a connection that nothing else uses.
 pub(super) struct Keeper {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::watch;
 
 use super::postgres::ServerConnection;
 use super::query::query;
@@ -14,26 +15,62 @@ use super::read_pool::ReadPool;
 use crate::store::StoreError;
 
 /// How long a lease lasts if nobody renews it. The statements say so, too.
-pub(super) const LIFE: Duration = Duration::from_secs(5);
+pub(super) const LIFE: Duration = Duration::from_millis(1500);
 /// How long to wait for an owner that may be about to end, or that was killed and left its lease behind.
-const PATIENCE: Duration = Duration::from_secs(7);
-/// How often to try meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The pause between two attempts.
 const RETRY: Duration = Duration::from_millis(100);
+/// The pause after an attempt that the server has failed.
+const LATER: Duration = Duration::from_secs(1);
 
 /// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(4);
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long it waits for a renewal by the owner. If this process is stopped within the attempt, the server ends it before the
 /// owner's lease lapses: it keeps the owner from renewing.
-const BRIEFLY: &str = "SET LOCAL lock_timeout = 1000; SET LOCAL idle_in_transaction_session_timeout = 2000";
+const BRIEFLY: &str = "SET LOCAL lock_timeout = 500; SET LOCAL idle_in_transaction_session_timeout = 500";
+/// Locks nothing, so it hinders nobody.
+const OWNER: &str = "SELECT owner, expires > now() FROM leases WHERE name = $1";
 /// Takes the lease if nobody has it.
 const TAKE: &str = "INSERT INTO leases (name, owner, fencing, commits, expires)
-    VALUES ($1, $2, 1, 0, now() + INTERVAL '5 seconds')
+    VALUES ($1, $2, 1, 0, now() + INTERVAL '1500 milliseconds')
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, fencing = leases.fencing + 1, commits = 0,
         expires = excluded.expires
     WHERE leases.expires <= now() RETURNING fencing";
-const RENEW: &str = "UPDATE leases SET expires = now() + INTERVAL '5 seconds' WHERE name = $1 AND fencing = $2";
+const RENEW: &str = "UPDATE leases SET expires = now() + INTERVAL '1500 milliseconds' WHERE name = $1 AND fencing = $2";
 /// Gives it the next number, so that a renewal that comes late changes nothing.
 const RELEASE: &str = "UPDATE leases SET expires = now(), fencing = fencing + 1 WHERE name = $1 AND fencing = $2";
+
+/// For whom nobody is named.
+const SOMEBODY: &str = "another process";
+
+/// How to wait for a lease that another process has.
+#[derive(Debug)]
+pub(in crate::store) enum Wait {
+    /// For an owner that may be about to end, or that has ended and left its lease behind.
+    Briefly,
+    /// As long as it takes. The channel gets what stands in the way.
+    StandBy(watch::Sender<Option<String>>),
+}
+
+impl Wait {
+    fn tell(&self, reason: &str) {
+        if let Wait::StandBy(told) = self {
+            told.send_if_modified(|last| {
+                let is_new = last.as_deref() != Some(reason);
+                *last = Some(reason.to_owned());
+                is_new
+            });
+        }
+    }
+}
+
+/// What became of an attempt to take a lease.
+enum Attempt {
+    /// This process has it, with this fencing number.
+    Taken(i64),
+    /// The process of this name has it.
+    Held(String),
+}
 
 /// A lease of this process.
 #[derive(Debug, Clone)]
@@ -44,32 +81,45 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Takes the lease of this name on the database at `path`. Fails if another process has it and doesn't end soon.
-    pub(super) async fn acquire(session: &mut ServerConnection, name: &str, path: &str) -> Result<Lease, StoreError> {
+    /// Takes the lease of this name on the database at `path`, and waits for it if another process has it. Fails at once if the
+    /// server fails the first attempt. Somebody who stands by tries again after later failures.
+    pub(super) async fn acquire(
+        session: &mut ServerConnection,
+        name: &str,
+        path: &str,
+        wait: &Wait,
+    ) -> Result<Lease, StoreError> {
         let deadline = Instant::now() + PATIENCE;
-        let mut waits = false;
-        let mut holder = "another process".to_owned();
+        let mut holder = None;
         loop {
             let asked = since_boot();
-            match take(session, name).await {
-                Ok(Some(fencing)) => return Ok(Lease { name: name.into(), fencing, asked }),
-                // The owner has it, or renews it just now, or the server has ended the attempt.
-                Ok(None) | Err(StoreError::Contended(_) | StoreError::Late(_) | StoreError::Disconnected(_)) => {}
+            let (trouble, pause) = match attempt(session, name).await {
+                Ok(Attempt::Taken(fencing)) => {
+                    wait.tell("it takes over the database");
+                    return Ok(Lease { name: name.into(), fencing, asked });
+                }
+                Ok(Attempt::Held(by)) => {
+                    if holder.as_ref() != Some(&by) {
+                        tracing::info!("waiting for {by} to close the database {path}");
+                    }
+                    (format!("{} has the database", holder.insert(by)), RETRY)
+                }
+                // Another one takes it just now, or the server has ended the attempt.
+                Err(StoreError::Contended(_) | StoreError::Late(_) | StoreError::Disconnected(_)) => {
+                    (format!("{} has the database", holder.as_deref().unwrap_or(SOMEBODY)), RETRY)
+                }
+                Err(error) if holder.is_some() && matches!(wait, Wait::StandBy(_)) => {
+                    tracing::warn!(%error, "the database {path} can't be waited for: trying again");
+                    ("the database isn't available".to_owned(), LATER)
+                }
                 Err(error) => return Err(error),
-            }
-            let named = session.fetch_all(query("SELECT owner FROM leases WHERE name = $1").bind(name)).await;
-            // An attempt that was late or ended has lost the connection, and the next one connects again.
-            if let Some(row) = named.unwrap_or_default().first() {
-                holder = row.try_get(0)?;
-            }
-            if Instant::now() >= deadline {
+            };
+            if matches!(wait, Wait::Briefly) && Instant::now() >= deadline {
+                let holder = holder.unwrap_or_else(|| SOMEBODY.to_owned());
                 return Err(StoreError::InUse { path: path.to_owned(), holder });
             }
-            if !waits {
-                tracing::info!("waiting for {holder} to close the database {path}");
-            }
-            waits = true;
-            tokio::time::sleep(RETRY).await;
+            wait.tell(&trouble);
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -100,15 +150,33 @@ impl Lease {
     }
 }
 
-/// Takes the lease if nobody has it. Fails if somebody else has locked its row.
-async fn take(session: &mut ServerConnection, name: &str) -> Result<Option<i64>, StoreError> {
+/// Takes the lease if nobody has it.
+async fn attempt(session: &mut ServerConnection, name: &str) -> Result<Attempt, StoreError> {
     session.must_end_by(Instant::now() + ATTEMPT);
     session.open_transaction().await?;
+    let attempt = take(session, name).await;
+    let end = session.run(if matches!(attempt, Ok(Attempt::Taken(_))) { "COMMIT" } else { "ROLLBACK" }).await;
+    attempt.and_then(|attempt| end.map(|()| attempt))
+}
+
+async fn take(session: &mut ServerConnection, name: &str) -> Result<Attempt, StoreError> {
     session.run(BRIEFLY).await?;
-    let taking = session.fetch_all(query(TAKE).bind(name).bind(this_process())).await;
-    let fencing = taking.and_then(|rows| rows.first().map(|row| row.try_get(0)).transpose());
-    let end = session.run(if fencing.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
-    fencing.and_then(|fencing| end.map(|()| fencing))
+    let mut owner = SOMEBODY.to_owned();
+    if let Some(row) = session.fetch_all(query(OWNER).bind(name)).await?.first() {
+        owner = row.try_get(0)?;
+        if row.try_get(1)? {
+            return Ok(Attempt::Held(owner));
+        }
+    }
+    match session.fetch_all(query(TAKE).bind(name).bind(this_process())).await {
+        Ok(taken) => match taken.first() {
+            Some(row) => Ok(Attempt::Taken(row.try_get(0)?)),
+            None => Ok(Attempt::Held(owner)),
+        },
+        // It renews the lease just now.
+        Err(StoreError::Contended(_)) => Ok(Attempt::Held(owner)),
+        Err(error) => Err(error),
+    }
 }
 
 /// The time since the machine was started, which nobody sets, and which goes on while the machine or this process sleeps.

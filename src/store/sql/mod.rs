@@ -21,6 +21,7 @@ mod value;
 pub(super) use builder::Builder;
 pub(super) use connection::{Connection, Pool, open_file, open_url};
 pub(super) use keeper::LeaseWatch;
+pub(super) use lease::Wait;
 pub(super) use query::{Query, Target, query, scalar};
 #[cfg(test)]
 pub(super) use row::Column;

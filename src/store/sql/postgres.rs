@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnectio
 
 use super::fence::Fence;
 use super::keeper::{Keeper, LeaseWatch};
-use super::lease::Lease;
+use super::lease::{Lease, Wait};
 use super::query::{Query, query};
 use super::read_pool::ReadPool;
 use super::row::Row;
@@ -35,7 +35,7 @@ pub(super) const LONG: Duration = Duration::from_secs(60);
 /// The beginning of a transaction. If this process is stopped within one, the server ends it, since it would keep others from
 /// its rows. The server cancels a statement a little before nobody waits for its answer any more: the next one would wait for
 /// the same locks behind it. The settings end with the transaction.
-const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000; SET LOCAL statement_timeout = 2800";
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 1500; SET LOCAL statement_timeout = 2800";
 /// The beginning of a transaction that reads or writes all there is.
 const BEGIN_LONG: &str =
     "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL statement_timeout = 0";
@@ -53,8 +53,8 @@ enum Patience {
 }
 
 /// Connects, takes the lease and runs migrations. Returns the connection for writes, and those for reads. `name` is the URL
-/// without its password.
-pub(super) async fn open(url: &str, name: &str) -> Result<(ServerConnection, ReadPool), StoreError> {
+/// without its password. `wait` says how to wait for another process.
+pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerConnection, ReadPool), StoreError> {
     let options = PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging();
     let mut session = ServerConnection::new(options.clone());
     session.connect().await?;
@@ -66,7 +66,7 @@ pub(super) async fn open(url: &str, name: &str) -> Result<(ServerConnection, Rea
     if is_new {
         session.migrate().await?;
     }
-    let lease = Lease::acquire(&mut session, WRITER, name).await?;
+    let lease = Lease::acquire(&mut session, WRITER, name, wait).await?;
     let keeper = Keeper::start(lease.clone(), ReadPool::new(options.clone()));
     session.patience = Patience::Each(LONG);
     if !is_new {

@@ -1,0 +1,71 @@
+//! Starts a node: at once, or when no other one has its database any more.
+
+use std::pin::Pin;
+
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::monitor::Tasks;
+use crate::node::{BootstrapTokens, Node, NodeError, NodeListener};
+use crate::store::{Store, StoreError};
+
+/// A node that is about to serve.
+pub(super) enum StartedNode {
+    /// It has its database.
+    Ready(Box<Node>),
+    /// Another one has it.
+    StandBy(Box<StandBy>),
+}
+
+pub(super) struct StandBy {
+    listener: NodeListener,
+    opening: Pin<Box<dyn Future<Output = Result<Store, StoreError>> + Send>>,
+    /// What it waits for.
+    reasons: watch::Receiver<Option<String>>,
+    tokens: BootstrapTokens,
+    tasks: Tasks,
+}
+
+/// Binds, and takes the database if it is free. Only PostgreSQL can be waited for.
+pub(super) async fn start_node(config: &Config, tasks: &Tasks) -> Result<StartedNode, NodeError> {
+    let (told, mut reasons) = watch::channel(None);
+    let mut opening = Box::pin(Store::stand_by(config.node.database.clone(), told));
+    let opened = tokio::select! {
+        opened = &mut opening => Some(opened?),
+        Ok(()) = reasons.changed() => None,
+    };
+    let listener = NodeListener::bind(&config.node)?;
+    let (tokens, tasks) = (config.tokens.clone(), tasks.clone());
+    Ok(match opened {
+        Some(store) => StartedNode::Ready(Box::new(Node::at(listener, &tokens, store, tasks).await?)),
+        None => StartedNode::StandBy(Box::new(StandBy { listener, opening, reasons, tokens, tasks })),
+    })
+}
+
+impl StartedNode {
+    /// Serves until `stop` is cancelled. Stands by before that, if it must.
+    pub(super) async fn serve(self, stop: CancellationToken) -> Result<(), NodeError> {
+        let node = match self {
+            StartedNode::Ready(node) => *node,
+            StartedNode::StandBy(waiting) => {
+                let _ = sd_notify::notify(&[NotifyState::Status("stands by: another node serves")]);
+                tokio::select! {
+                    node = waiting.node() => node?,
+                    () = stop.cancelled() => return Ok(()),
+                }
+            }
+        };
+        let _ = sd_notify::notify(&[NotifyState::Status("the node serves")]);
+        node.serve(stop).await
+    }
+}
+
+impl StandBy {
+    async fn node(self: Box<StandBy>) -> Result<Node, NodeError> {
+        let StandBy { listener, opening, reasons, tokens, tasks } = *self;
+        let store = listener.stand_by(reasons, opening).await??;
+        Node::at(listener, &tokens, store, tasks).await
+    }
+}

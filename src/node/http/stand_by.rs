@@ -1,0 +1,64 @@
+//! What a node answers while another one has its database.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, middleware};
+use tokio::sync::watch;
+
+use crate::monitor::Metrics;
+use crate::node::Problem;
+use crate::node::config::{Monitoring, NodeConfig};
+use crate::node::http::api::monitoring::healthz;
+use crate::node::http::dns_rebinding::Hosts;
+use crate::node::http::middleware::finish;
+
+struct StandByApi {
+    /// What it waits for.
+    reasons: watch::Receiver<Option<String>>,
+    /// The names by which anybody may read the metrics. None if that takes a token: they are in the database.
+    open_to: Option<Hosts>,
+    metrics: Metrics,
+}
+
+/// `/healthz`, `/readyz`, `/metrics` if they are open, and a refusal for all else. `reasons` has what the node waits for.
+pub(in crate::node) fn router(config: &NodeConfig, reasons: watch::Receiver<Option<String>>) -> Router {
+    let metrics = Metrics::install();
+    let open_to = (config.monitoring() == Monitoring::Open).then(|| Hosts::new(config));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render))
+        .fallback(refuse)
+        .layer(middleware::from_fn_with_state(metrics, finish))
+        .with_state(Arc::new(StandByApi { reasons, open_to, metrics }))
+}
+
+async fn readyz(State(api): State<Arc<StandByApi>>) -> Problem {
+    let reason = api.reasons.borrow().clone();
+    problem(format!("the node stands by: {}", reason.as_deref().unwrap_or("another process has the database")))
+}
+
+async fn render(State(api): State<Arc<StandByApi>>, headers: HeaderMap) -> Result<Response, Problem> {
+    match &api.open_to {
+        Some(hosts) => {
+            hosts.check(&headers)?;
+            let text = api.metrics.render();
+            Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+        }
+        None => Err(refuse().await),
+    }
+}
+
+/// Who has the database is for `/readyz`: a proxy may show all else to everybody.
+async fn refuse() -> Problem {
+    problem("the node stands by: another one serves".to_owned())
+}
+
+fn problem(detail: String) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
+}
