@@ -8,6 +8,8 @@ mod daemon;
 mod frozen;
 #[path = "silent_death/lease.rs"]
 mod lease;
+#[path = "silent_death/stand_by.rs"]
+mod stand_by;
 #[path = "silent_death/watchdog.rs"]
 mod watchdog;
 

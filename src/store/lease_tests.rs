@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::test_database::{TestDatabase, until};
 use super::test_proxy::{Fault, Proxy};
 use super::{DeliveryState, NumberRow, Store, StoreError, WRITE_BUDGET};
@@ -180,4 +182,22 @@ async fn a_commit_that_nobody_knows_of_is_found_when_the_server_is_back() {
     assert!(made.unwrap() && !store.is_failing());
     assert_eq!(is_enabled(&store, &number).await, Some(false));
     assert_eq!(numbers(&store).await, [number]);
+}
+
+#[tokio::test]
+async fn who_stands_by_waits_for_a_server_that_is_away_too() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let owner = database.open().await;
+    let proxy = Proxy::before(&database);
+    let (told, mut reasons) = watch::channel(None);
+    let standing = tokio::spawn(Store::stand_by(proxy.location(), told));
+    let held = format!("process {} on ", std::process::id());
+    reasons.wait_for(|reason| reason.as_ref().is_some_and(|reason| reason.starts_with(&held))).await.unwrap();
+    proxy.fail(Fault::CutAfterAndRefuse("ROLLBACK"));
+    reasons.wait_for(|reason| reason.as_deref() == Some("the database isn't available")).await.unwrap();
+    owner.close().await;
+    proxy.heal();
+    let next = standing.await.unwrap().unwrap();
+    next.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    assert_eq!(reasons.borrow().as_deref(), Some("it takes over the database"));
 }

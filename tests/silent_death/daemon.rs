@@ -66,6 +66,22 @@ impl Daemon {
         role: &'static str,
         set_up: impl Fn(&mut Command, &mut String) + 'static,
     ) -> Daemon {
+        let daemon = Daemon::begin_in(dir, role, set_up);
+        daemon.wait_ready();
+        daemon
+    }
+
+    /// As [`Daemon::start`], on a database that another process has.
+    pub(crate) fn stand_by(role: &'static str, set_up: impl Fn(&mut Command, &mut String) + 'static) -> Daemon {
+        let own = tempfile::tempdir().unwrap();
+        let dir = own.path().to_owned();
+        let mut daemon = Daemon::begin_in(&dir, role, set_up);
+        daemon._own = Some(own);
+        daemon.says("the node stands by", Duration::from_secs(15));
+        daemon
+    }
+
+    fn begin_in(dir: &Path, role: &'static str, set_up: impl Fn(&mut Command, &mut String) + 'static) -> Daemon {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         for (name, token) in [("admin.token", ADMIN), ("agent.token", AGENT), ("clock", "+0\n")] {
             fs::write(dir.join(name), token).unwrap();
@@ -75,12 +91,10 @@ impl Daemon {
         let http = reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
         let (url, set_up): (_, SetUp) = (format!("http://127.0.0.1:{port}"), Box::new(set_up));
         let child = spawn(dir, role, &url, &set_up, 0);
-        let daemon = Daemon { _own: None, dir: dir.to_owned(), child, role, url, set_up, http, runs: 0 };
-        daemon.wait_ready();
-        daemon
+        Daemon { _own: None, dir: dir.to_owned(), child, role, url, set_up, http, runs: 0 }
     }
 
-    fn wait_ready(&self) {
+    pub(crate) fn wait_ready(&self) {
         assert!(wait_until(Duration::from_secs(15), || self.ready().0 == 200), "{:?}\n{}", self.ready(), self.log());
     }
 
@@ -134,8 +148,13 @@ impl Daemon {
 
     /// Status and text of `/readyz`.
     pub(crate) fn ready(&self) -> (u16, String) {
-        let answer = self.http.get(format!("{}/readyz", self.url)).send();
-        answer.map_or((0, String::new()), |answer| (answer.status().as_u16(), answer.text().unwrap_or_default()))
+        self.answer("/readyz")
+            .map_or((0, String::new()), |answer| (answer.status().as_u16(), answer.text().unwrap_or_default()))
+    }
+
+    /// What is there for whoever has no token.
+    pub(crate) fn answer(&self, path: &str) -> reqwest::Result<reqwest::blocking::Response> {
+        self.http.get(format!("{}{path}", self.url)).send()
     }
 
     /// `/readyz` fails with these words, so long from now at the latest.

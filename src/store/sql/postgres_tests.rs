@@ -8,7 +8,7 @@ use crate::store::test_database::TestDatabase;
 async fn a_row_that_doesnt_come_ends_the_reading_and_the_connection() {
     let Some(database) = TestDatabase::postgres() else { return };
     let Location::Postgres(url) = database.location() else { panic!("a file") };
-    let (mut session, _) = open(url.as_str(), "a database").await.unwrap();
+    let (mut session, _) = open(url.as_str(), "a database", &Wait::Briefly).await.unwrap();
     session.patience = Patience::Each(Duration::from_secs(1));
     // Each row fills what the server keeps before it sends it.
     let rows = "SELECT repeat('x', 20000), pg_sleep(CASE n WHEN 5 THEN 600 ELSE 0 END) FROM generate_series(1, 9) AS n";
@@ -38,9 +38,9 @@ async fn connected(url: &str) -> ServerConnection {
 async fn leases_with_two_names_have_two_owners() {
     let Some(database) = TestDatabase::postgres() else { return };
     let Location::Postgres(url) = database.location() else { panic!("a file") };
-    let (mut first, _) = open(url.as_str(), "a database").await.unwrap();
+    let (mut first, _) = open(url.as_str(), "a database", &Wait::Briefly).await.unwrap();
     let mut second = connected(url.as_str()).await;
-    let lease = Lease::acquire(&mut second, "another", "a database").await.unwrap();
+    let lease = Lease::acquire(&mut second, "another", "a database", &Wait::Briefly).await.unwrap();
     second.must_end_by(Instant::now() + LONG);
     second.fence = Some(Fence::set(&mut second, lease).await.unwrap());
     for session in [&mut first, &mut second] {
@@ -56,12 +56,12 @@ async fn leases_with_two_names_have_two_owners() {
 async fn an_owner_that_is_late_keeps_no_later_one_off() {
     let Some(database) = TestDatabase::postgres() else { return };
     let Location::Postgres(url) = database.location() else { panic!("a file") };
-    let (next, _) = open(url.as_str(), "a database").await.unwrap();
+    let (next, _) = open(url.as_str(), "a database", &Wait::Briefly).await.unwrap();
     next.close().await.unwrap();
     let mut late = connected(url.as_str()).await;
-    let lease = Lease::acquire(&mut late, WRITER, "a database").await.unwrap();
+    let lease = Lease::acquire(&mut late, WRITER, "a database", &Wait::Briefly).await.unwrap();
     database.run("UPDATE leases SET expires = now()").await;
-    let (mut next, _) = open(url.as_str(), "a database").await.unwrap();
+    let (mut next, _) = open(url.as_str(), "a database", &Wait::Briefly).await.unwrap();
     late.must_end_by(Instant::now() + LONG);
     assert!(matches!(Fence::set(&mut late, lease).await, Err(StoreError::Fenced)));
     next.begin().await.unwrap();

@@ -1,0 +1,88 @@
+//! A second process on a PostgreSQL database stands by, and takes over.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+use reqwest::header::RETRY_AFTER;
+
+use crate::daemon::{ALICE, Daemon, wait_until};
+
+const BOB: &str = "+12125550101";
+const SOON: Duration = Duration::from_secs(15);
+
+fn text(daemon: &Daemon, path: &str) -> String {
+    daemon.answer(path).unwrap().text().unwrap()
+}
+
+#[test]
+fn a_node_stands_by_and_takes_over_when_the_other_one_is_killed() {
+    let Some(server) = lab::Postgres::or_skip() else { return };
+    let url = server.url();
+    let active = Daemon::start("node", {
+        let url = url.clone();
+        move |_, config| *config = config.replace("sidecall.db", &url)
+    });
+    let next = Daemon::stand_by("node", move |_, config| *config = config.replace("sidecall.db", &url));
+    // Who it is stands where administrators look, and nowhere else.
+    next.says(&format!("the node stands by: process {} on ", active.pid()), SOON);
+    assert_eq!(text(&next, "/healthz"), "ok\n");
+    let refusal = next.answer("/client/").unwrap();
+    assert_eq!((refusal.status().as_u16(), &refusal.headers()[RETRY_AFTER]), (503, &"1".parse().unwrap()));
+    let refusal = refusal.text().unwrap();
+    assert!(refusal.contains("another one serves") && !refusal.contains("process"), "{refusal}");
+    assert!(text(&next, "/metrics").lines().any(|line| line == "sidecall_stand_by 1"));
+    active.signal("KILL");
+    let killed = Instant::now();
+    next.wait_ready();
+    eprintln!("it took over after {} ms", killed.elapsed().as_millis());
+    next.call("leg-1", ALICE, BOB);
+    assert!(text(&next, "/metrics").lines().any(|line| line == "sidecall_stand_by 0"));
+}
+
+#[test]
+fn a_node_that_stands_by_can_be_stopped_and_one_that_is_stopped_lets_it_serve() {
+    let Some(server) = lab::Postgres::or_skip() else { return };
+    let url = server.url();
+    let on_postgres = move |config: &mut String| *config = config.replace("sidecall.db", &url);
+    let mut active = Daemon::start("node", {
+        let on_postgres = on_postgres.clone();
+        move |_, config| on_postgres(config)
+    });
+    let mut stopped = Daemon::stand_by("node", {
+        let on_postgres = on_postgres.clone();
+        move |_, config| on_postgres(config)
+    });
+    stopped.signal("TERM");
+    assert_eq!(stopped.wait(SOON).and_then(|status| status.code()), Some(0), "{}", stopped.log());
+    let next = Daemon::stand_by("node", move |_, config| on_postgres(config));
+    active.signal("TERM");
+    assert_eq!(active.wait(SOON).and_then(|status| status.code()), Some(0), "{}", active.log());
+    next.wait_ready();
+}
+
+/// `sidecall run` on each of two machines: the agent uses the other one's node.
+#[test]
+fn an_agent_works_while_the_node_in_its_process_stands_by() {
+    let Some(server) = lab::Postgres::or_skip() else { return };
+    let url = server.url();
+    let active = Daemon::start("node", {
+        let url = url.clone();
+        move |_, config| *config = config.replace("sidecall.db", &url)
+    });
+    let pbx = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (port, other) = (pbx.local_addr().unwrap().port(), format!("http://{}", active.address()));
+    let _standing = Daemon::stand_by("run", move |_, config| {
+        *config = config.replace("sidecall.db", &url);
+        let own = config.lines().find_map(|line| line.strip_prefix("node = ")).unwrap().to_owned();
+        *config = config.replace(&format!("node = {own}"), &format!("nodes = [{own}, \"{other}\"]"));
+        config.push_str(&format!(
+            "[[pbx]]\nname = \"a\"\nkind = \"freeswitch\"\naddress = \"127.0.0.1:{port}\"\ncontext = \"a.example\"\n\
+             password_file = \"admin.token\"\nregion = \"US\"\n"
+        ));
+    });
+    drop(pbx.accept().unwrap());
+    // The link that is down is reported to the node that serves.
+    let reported =
+        || active.get("/v1/status")["pbxs"].as_array().is_some_and(|all| all.iter().any(|p| p["name"] == "a"));
+    assert!(wait_until(SOON, reported), "{}", active.log());
+}
