@@ -218,7 +218,7 @@ undo_database() {
   restore_database "$1" "$3"
 }
 
-# ready: whether the node says that it can do its work.
+# ready: whether the node says that it can do its work, or stands by for one that does.
 ready() {
   local listen host port answer=''
   listen=$(node_setting listen)
@@ -227,16 +227,27 @@ ready() {
   case $host in 0.0.0.0 | '') host=127.0.0.1 ;; ::) host=::1 ;; esac
   if grep -q '^[ \t]*\[node\.tls\]' "$etc/sidecall.toml"; then
     case $host in *:*) host=[$host] ;; esac
-    if have curl; then curl -ksf --max-time 3 "https://$host:$port/readyz" >/dev/null; else systemctl is-active --quiet sidecall; fi
+    if ! have curl; then
+      systemctl is-active --quiet sidecall
+      return
+    fi
+    answer=$(curl -ksi --http1.1 --max-time 3 "https://$host:$port/readyz") || return 1
+    is_ready "$answer"
     return
   fi
   answer=$(
     exec 2>/dev/null
     exec {socket}<>"/dev/tcp/$host/$port"
     printf 'GET /readyz HTTP/1.0\r\nHost: %s\r\n\r\n' "$listen" >&"$socket"
-    IFS= read -r -t 3 answer <&"$socket" && printf '%s' "$answer"
+    IFS= read -r -t 3 -d '' answer <&"$socket"
+    printf '%s' "$answer"
   ) || return 1
-  [[ $answer == HTTP/1.?' 200'* ]]
+  is_ready "$answer"
+}
+
+# is_ready ANSWER: what the answer to /readyz says.
+is_ready() {
+  [[ $1 == HTTP/1.?' 200'* || $1 == HTTP/1.?' 503'*'"detail":"the node stands by'* ]]
 }
 
 wait_ready() {

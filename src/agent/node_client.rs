@@ -14,7 +14,7 @@ use super::now;
 use crate::agent::config::AgentConfig;
 use crate::contract::{
     AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, EnrolmentConfirmation,
-    EnrolmentConfirmed, EventsReply, PbxReport, SipMessages,
+    EnrolmentConfirmed, EventsReply, PbxReport, STANDS_BY, SipMessages,
 };
 use crate::core::base::name::{CallId, PbxName};
 use crate::core::base::node_list::PROMPT;
@@ -84,6 +84,11 @@ impl NodeClientError {
             NodeClientError::Unreachable(_) | NodeClientError::Refused { status: 401 | 502..=504, .. } => true,
             _ => false,
         }
+    }
+
+    /// Another node serves.
+    pub(super) fn stands_by(&self) -> bool {
+        matches!(self, NodeClientError::Refused { status: 503, detail } if detail.starts_with(STANDS_BY))
     }
 
     fn is_busy(&self) -> bool {
@@ -201,7 +206,12 @@ impl NodeClient {
         if probed.is_err() && asked.elapsed() >= PROBE_WITHIN + PROMPT {
             return;
         }
-        let answer = probed.unwrap_or(Err(NodeClientError::Late(PROBE_WITHIN)));
+        let answer = match probed {
+            Ok(Ok((_, body))) if body.starts_with(STANDS_BY.as_bytes()) => {
+                Err(refused(StatusCode::SERVICE_UNAVAILABLE, STANDS_BY.to_owned()))
+            }
+            answer => answer.unwrap_or(Err(NodeClientError::Late(PROBE_WITHIN))),
+        };
         self.nodes.note(node, &answer);
     }
 
@@ -294,14 +304,32 @@ mod tests {
         assert!(NodeClientError::Unreachable(String::new()).is_absent() && !NodeClientError::Moved.is_absent());
     }
 
+    fn client_of(first: String) -> NodeClient {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let nodes = [first, "127.0.0.1:1".to_owned()].map(|address| format!("http://{address}").parse().unwrap());
+        NodeClient::new(&AgentConfig { nodes: nodes.to_vec(), ..AgentConfig::default() }, "agent".to_owned()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_node_that_stands_by_is_left_at_its_next_sign_of_life() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let standing = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client_of(standing.local_addr().unwrap().to_string());
+        let answers = async {
+            let (mut asked, _) = standing.accept().await.unwrap();
+            let _ = asked.read(&mut [0; 1024]).await.unwrap();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{STANDS_BY}", STANDS_BY.len());
+            asked.write_all(answer.as_bytes()).await.unwrap();
+        };
+        tokio::join!(client.probe(), answers);
+        assert_eq!(client.nodes.in_use(), 1);
+    }
+
     #[tokio::test]
     async fn a_probe_that_the_agent_itself_is_late_for_says_nothing() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         // The system accepts its connections, and nobody answers.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let addresses = [silent.local_addr().unwrap().to_string(), "127.0.0.1:1".to_owned()];
-        let nodes = addresses.map(|address| format!("http://{address}").parse().unwrap()).to_vec();
-        let client = NodeClient::new(&AgentConfig { nodes, ..AgentConfig::default() }, "agent".to_owned()).unwrap();
+        let client = client_of(silent.local_addr().unwrap().to_string());
         let mut probe = std::pin::pin!(client.probe());
         assert_eq!(probe.as_mut().now_or_never(), None);
         // The agent is stopped meanwhile.

@@ -91,6 +91,8 @@ impl Nodes {
         self.note(node, answer);
         let name = self.name(node);
         match answer {
+            // It says so at once, so no call waits for it. It may decide the next one.
+            Err(error) if error.stands_by() => _ = self.list(|list| list.decided(node)),
             Err(error) if !error.is_refusal() => {
                 if self.list(|list| list.undecided(node, Instant::now())) {
                     tracing::warn!(node = name, %error, "the node failed several times in a row: calls go on without asking it");
@@ -131,4 +133,24 @@ fn name(url: &Url) -> String {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.as_str().trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_stands_by_is_asked_for_each_decision_and_one_that_fails_is_not() {
+        let urls = ["http://127.0.0.1:1", "http://127.0.0.1:2"].map(|url| url.parse().unwrap()).to_vec();
+        let is_asked = |detail: &str| {
+            let nodes = Nodes::new(&AgentConfig { nodes: urls.clone(), ..AgentConfig::default() });
+            for _ in 0..10 {
+                let refused = || NodeClientError::Refused { status: 503, detail: detail.to_owned() };
+                (0..2).for_each(|node| nodes.note_decision(node, &Err::<(), _>(refused())));
+            }
+            nodes.ask(None, Duration::from_millis(240)).is_some()
+        };
+        assert!(is_asked("the node stands by: another one serves"));
+        assert!(!is_asked("the database is not available"));
+    }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::contract::ImportReport;
+use crate::contract::{ImportReport, STANDS_BY};
 use crate::core::address::Address;
 use crate::core::base::root_cause::cause;
 
@@ -63,6 +63,16 @@ impl ApiError {
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             ApiError::Refused { refusal, .. } => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    /// What the node waits for, if it stands by.
+    pub(super) fn stands_by(&self) -> Option<String> {
+        match self {
+            ApiError::Refused { refusal, .. } if refusal.status == 503 && refusal.detail.starts_with(STANDS_BY) => {
+                Some(super::output::clean(&refusal.detail).to_string())
+            }
             _ => None,
         }
     }

@@ -36,3 +36,6 @@ pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
 pub use peer_offers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};
 pub use sip_messages::{SipMessage, SipMessageOutcome, SipMessages};
 pub use timeline::{PairedNumbers, PeerDeliveryView, TimelineDetail, TimelineEvent, TimelineSide};
+
+/// With this begin the refusals of a node that waits for the database of another one, and its `/healthz`.
+pub const STANDS_BY: &str = "the node stands by";

@@ -66,7 +66,7 @@ fn doctor_looks_at_the_node() {
     assert!(!fine && found(&report, "problem", "nod"), "{report:#}");
 }
 
-/// A stand-by does not answer, and that is no problem while another node does.
+/// One that does not answer is no problem while another one does.
 #[test]
 fn doctor_looks_at_each_node_of_the_agent() {
     const NOBODY: &str = "http://127.0.0.1:1";

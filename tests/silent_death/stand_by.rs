@@ -1,9 +1,11 @@
 //! A second process on a PostgreSQL database stands by, and takes over.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use reqwest::header::RETRY_AFTER;
+use serde_json::Value;
 
 use crate::daemon::{ALICE, Daemon, wait_until};
 
@@ -25,7 +27,7 @@ fn a_node_stands_by_and_takes_over_when_the_other_one_is_killed() {
     let next = Daemon::stand_by("node", move |_, config| *config = config.replace("sidecall.db", &url));
     // Who it is stands where administrators look, and nowhere else.
     next.says(&format!("the node stands by: process {} on ", active.pid()), SOON);
-    assert_eq!(text(&next, "/healthz"), "ok\n");
+    assert_eq!(text(&next, "/healthz"), "the node stands by\n");
     let refusal = next.answer("/client/").unwrap();
     assert_eq!((refusal.status().as_u16(), &refusal.headers()[RETRY_AFTER]), (503, &"1".parse().unwrap()));
     let refusal = refusal.text().unwrap();
@@ -71,7 +73,7 @@ fn an_agent_works_while_the_node_in_its_process_stands_by() {
     });
     let pbx = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (port, other) = (pbx.local_addr().unwrap().port(), format!("http://{}", active.address()));
-    let _standing = Daemon::stand_by("run", move |_, config| {
+    let standing = Daemon::stand_by("run", move |_, config| {
         *config = config.replace("sidecall.db", &url);
         let own = config.lines().find_map(|line| line.strip_prefix("node = ")).unwrap().to_owned();
         *config = config.replace(&format!("node = {own}"), &format!("nodes = [{own}, \"{other}\"]"));
@@ -83,6 +85,19 @@ fn an_agent_works_while_the_node_in_its_process_stands_by() {
     drop(pbx.accept().unwrap());
     // The link that is down is reported to the node that serves.
     let reported =
-        || active.get("/v1/status")["pbxs"].as_array().is_some_and(|all| all.iter().any(|p| p["name"] == "a"));
-    assert!(wait_until(SOON, reported), "{}", active.log());
+        || active.get("/v1/status")["pbxs"].as_array().is_some_and(|all| all.iter().any(|p| p["pbx"] == "a"));
+    assert!(wait_until(SOON, reported), "{}", standing.log());
+    let doctor = Command::new(env!("CARGO_BIN_EXE_sidecall"))
+        .args(["--config", "sidecall.toml", "doctor", "--json"])
+        .current_dir(standing.path(""))
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let verdicts = |url: &str| {
+        let about = format!("node {url}/");
+        let findings = report["findings"].as_array().unwrap().iter().filter(|found| found["about"] == about.as_str());
+        findings.map(|found| found["verdict"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts(&format!("http://{}", standing.address())), ["ok", "ok"], "{report:#}");
+    assert_eq!(verdicts(&format!("http://{}", active.address())), ["ok", "ok", "ok"], "{report:#}");
 }

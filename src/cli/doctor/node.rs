@@ -23,7 +23,7 @@ pub(super) struct NodeAccess {
 pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow::Result<NodeAccess> {
     let local = api_access::url(&config.node)?;
     let nodes = config.agent.urls();
-    let (mut answering, mut silent) = (Vec::new(), Vec::new());
+    let (mut answering, mut standing, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     for node in &nodes {
         let about = if nodes.len() > 1 { format!("{ABOUT} {node}") } else { ABOUT.to_owned() };
         let token = config.agent.token.as_ref().map_or("", Secret::expose);
@@ -37,11 +37,24 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
         match agent.touch(&["healthz"]).await {
             Ok(()) => {
                 report.ok(&about, format!("{node} answers"))?;
-                readiness(&about, &agent, report).await?;
+                let ready = agent.touch(&["readyz"]).await;
+                if let Some(reason) = ready.as_ref().err().and_then(ApiError::stands_by) {
+                    standing.push((about, reason));
+                    continue;
+                }
+                readiness(&about, ready, report)?;
                 agent_token(config, &about, &agent, report).await?;
                 answering.push(node);
             }
             Err(error) => silent.push((about, error.to_string(), node)),
+        }
+    }
+    for (about, reason) in standing {
+        match answering.is_empty() {
+            true => {
+                report.problem(&about, reason, "look at the node that it names: agents don't reach one that serves")?
+            }
+            false => report.ok(&about, reason)?,
         }
     }
     for (about, why, node) in silent {
@@ -50,7 +63,7 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
             false => report.warning(
                 &about,
                 format!("{why}; agents can't go over to it now"),
-                "nothing, if it is a stand-by: it answers once it has the database; else start it",
+                "start it, or look at the network between here and there",
             )?,
         }
     }
@@ -84,8 +97,8 @@ fn how_to_start(node: &Url, local: &Url) -> String {
     format!("[agent] says {node}, and node.listen says {local}: is [agent] right, and the node running there?")
 }
 
-async fn readiness(about: &str, agent: &Api, report: &mut DoctorReport) -> anyhow::Result<()> {
-    match agent.touch(&["readyz"]).await {
+fn readiness(about: &str, ready: Result<(), ApiError>, report: &mut DoctorReport) -> anyhow::Result<()> {
+    match ready {
         Ok(()) => report.ok(about, "its database takes reads and writes"),
         Err(error) => report.problem(
             about,

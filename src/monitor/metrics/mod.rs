@@ -57,6 +57,12 @@ impl Metrics {
         handle.map(PrometheusHandle::render).unwrap_or_default()
     }
 
+    /// Whether the node stands by, and nothing else, in the same format.
+    pub fn render_stand_by(self) -> String {
+        let all = self.render();
+        all.lines().filter(|line| line.starts_with(STAND_BY)).map(|line| format!("{line}\n")).collect()
+    }
+
     /// Compacts the histograms. Call it every few seconds.
     pub fn upkeep(self) {
         if let Some(handle) = HANDLE.get().and_then(Option::as_ref) {

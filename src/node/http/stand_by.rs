@@ -10,22 +10,22 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::sync::watch;
 
+use crate::contract::STANDS_BY;
 use crate::monitor::Metrics;
 use crate::node::Problem;
 use crate::node::config::{Monitoring, NodeConfig};
-use crate::node::http::api::monitoring::healthz;
 use crate::node::http::dns_rebinding::Hosts;
 use crate::node::http::middleware::finish;
 
 struct StandByApi {
     /// What it waits for.
     reasons: watch::Receiver<Option<String>>,
-    /// The names by which anybody may read the metrics. None if that takes a token: they are in the database.
+    /// The names by which anybody may read the metrics. None if that takes a token: tokens are in the database.
     open_to: Option<Hosts>,
     metrics: Metrics,
 }
 
-/// `/healthz`, `/readyz`, `/metrics` if they are open, and a refusal for all else. `reasons` has what the node waits for.
+/// `/healthz`, `/readyz`, `/metrics`, and a refusal for all else. `reasons` has what the node waits for.
 pub(in crate::node) fn router(config: &NodeConfig, reasons: watch::Receiver<Option<String>>) -> Router {
     let metrics = Metrics::install();
     let open_to = (config.monitoring() == Monitoring::Open).then(|| Hosts::new(config));
@@ -38,27 +38,33 @@ pub(in crate::node) fn router(config: &NodeConfig, reasons: watch::Receiver<Opti
         .with_state(Arc::new(StandByApi { reasons, open_to, metrics }))
 }
 
-async fn readyz(State(api): State<Arc<StandByApi>>) -> Problem {
-    let reason = api.reasons.borrow().clone();
-    problem(format!("the node stands by: {}", reason.as_deref().unwrap_or("another process has the database")))
+/// It answers, and says that it serves nobody.
+async fn healthz() -> String {
+    format!("{STANDS_BY}\n")
 }
 
+async fn readyz(State(api): State<Arc<StandByApi>>) -> Problem {
+    let reason = api.reasons.borrow().clone();
+    refusal(reason.as_deref().unwrap_or("another process has the database"))
+}
+
+/// Who may not read the metrics learns no more than from `/readyz`.
 async fn render(State(api): State<Arc<StandByApi>>, headers: HeaderMap) -> Result<Response, Problem> {
-    match &api.open_to {
+    let text = match &api.open_to {
         Some(hosts) => {
             hosts.check(&headers)?;
-            let text = api.metrics.render();
-            Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+            api.metrics.render()
         }
-        None => Err(refuse().await),
-    }
+        None => api.metrics.render_stand_by(),
+    };
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
 /// Who has the database is for `/readyz`: a proxy may show all else to everybody.
 async fn refuse() -> Problem {
-    problem("the node stands by: another one serves".to_owned())
+    refusal("another one serves")
 }
 
-fn problem(detail: String) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
+fn refusal(reason: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("{STANDS_BY}: {reason}")).retry_after(1)
 }
