@@ -63,7 +63,7 @@ pub const NODE: Layers = Layers {
         layer("lifecycle", &["lifecycle"], &[]),
         layer(HTTP, &["http"], &[]),
         // Puts the services together.
-        layer("wiring", &["server", "services"], &[]),
+        layer("wiring", &["listener", "server", "services"], &[]),
     ],
 };
 

@@ -67,7 +67,7 @@ impl Wait {
 /// What became of an attempt to take a lease.
 enum Attempt {
     /// This process has it, with this fencing number.
-    Taken(i64),
+    Acquired(i64),
     /// The process of this name has it.
     Held(String),
 }
@@ -94,7 +94,7 @@ impl Lease {
         loop {
             let asked = since_boot();
             let (trouble, pause) = match attempt(session, name).await {
-                Ok(Attempt::Taken(fencing)) => {
+                Ok(Attempt::Acquired(fencing)) => {
                     wait.tell("it takes over the database");
                     return Ok(Lease { name: name.into(), fencing, asked });
                 }
@@ -155,7 +155,7 @@ async fn attempt(session: &mut ServerConnection, name: &str) -> Result<Attempt, 
     session.must_end_by(Instant::now() + ATTEMPT);
     session.open_transaction().await?;
     let attempt = take(session, name).await;
-    let end = session.run(if matches!(attempt, Ok(Attempt::Taken(_))) { "COMMIT" } else { "ROLLBACK" }).await;
+    let end = session.run(if matches!(attempt, Ok(Attempt::Acquired(_))) { "COMMIT" } else { "ROLLBACK" }).await;
     attempt.and_then(|attempt| end.map(|()| attempt))
 }
 
@@ -170,7 +170,7 @@ async fn take(session: &mut ServerConnection, name: &str) -> Result<Attempt, Sto
     }
     match session.fetch_all(query(TAKE).bind(name).bind(this_process())).await {
         Ok(taken) => match taken.first() {
-            Some(row) => Ok(Attempt::Taken(row.try_get(0)?)),
+            Some(row) => Ok(Attempt::Acquired(row.try_get(0)?)),
             None => Ok(Attempt::Held(owner)),
         },
         // It renews the lease just now.
