@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 
 use super::{Scratch, made_of, text};
 use lab::pbx::machine::Machine;
@@ -313,4 +314,17 @@ fn a_running_service_is_upgraded_and_rolled_back_with_its_database() {
     let (well, said) = machine.install(&["--rollback"]);
     assert!(!well && said.contains("no earlier version"), "{said}");
     assert_eq!(numbers(&machine), [1]);
+}
+
+#[test]
+fn a_node_that_stands_by_is_as_good_as_a_ready_one() {
+    let is_ready = |status: &str, body: &str| {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Type: application/problem+json\r\n\r\n{body}");
+        let script = ". install/versions.sh && is_ready \"$1\"";
+        Command::new("bash").args(["-c", script, "bash", &answer]).status().unwrap().success()
+    };
+    let problem = |detail: &str| format!("{{\"type\":\"about:blank\",\"status\":503,\"detail\":\"{detail}\"}}");
+    assert!(is_ready("200 OK", "ready\n"));
+    assert!(is_ready("503 Service Unavailable", &problem("the node stands by: process 7 on b has the database")));
+    assert!(!is_ready("503 Service Unavailable", &problem("the node is stopping")));
 }
