@@ -247,7 +247,7 @@ ready() {
 
 # is_ready ANSWER: what the answer to /readyz says.
 is_ready() {
-  [[ $1 == HTTP/1.?' 200'* || $1 == HTTP/1.?' 503'*'"detail":"the node stands by'* ]]
+  [[ $1 == HTTP/1.?' 200'* || $1 == HTTP/1.?' 503'*'"detail":"the node stands by: process '* ]]
 }
 
 wait_ready() {

@@ -110,7 +110,7 @@ async fn a_writer_that_ends_fails_readiness_at_once_by_name() {
     let store = Store::open(&config.database).await.unwrap();
     let (tasks, stop) = (Tasks::default(), CancellationToken::new());
     let listener = NodeListener::bind(&config).unwrap();
-    let node = Node::at(listener, &BootstrapTokens::default(), store.clone(), tasks.clone()).await.unwrap();
+    let node = Node::at(&listener, &BootstrapTokens::default(), store.clone(), tasks.clone()).await.unwrap();
     let address = node.local_addr();
     let serving = tokio::spawn(node.serve(stop.clone()));
     let http = reqwest::Client::builder().no_proxy().build().unwrap();

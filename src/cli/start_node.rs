@@ -28,7 +28,7 @@ pub(super) struct StandBy {
     tasks: Tasks,
 }
 
-/// Binds, and takes the database if it is free. Only PostgreSQL can be waited for.
+/// Takes the database if it is free, and binds. Only PostgreSQL can be waited for.
 pub(super) async fn start_node(config: &Config, tasks: &Tasks) -> Result<StartedNode, NodeError> {
     let (told, mut reasons) = watch::channel(None);
     let mut opening = Box::pin(Store::stand_by(config.node.database.clone(), told));
@@ -39,9 +39,23 @@ pub(super) async fn start_node(config: &Config, tasks: &Tasks) -> Result<Started
     let listener = NodeListener::bind(&config.node)?;
     let (tokens, tasks) = (config.tokens.clone(), tasks.clone());
     Ok(match opened {
-        Some(store) => StartedNode::Ready(Box::new(Node::at(listener, &tokens, store, tasks).await?)),
+        Some(store) => StartedNode::Ready(Box::new(node(&listener, &tokens, store, tasks).await?)),
         None => StartedNode::StandBy(Box::new(StandBy { listener, opening, reasons, tokens, tasks })),
     })
+}
+
+/// A node with this database, which others get at once if the node can't be.
+async fn node(
+    listener: &NodeListener,
+    tokens: &BootstrapTokens,
+    store: Store,
+    tasks: Tasks,
+) -> Result<Node, NodeError> {
+    let node = Node::at(listener, tokens, store.clone(), tasks).await;
+    if node.is_err() {
+        store.close().await;
+    }
+    node
 }
 
 impl StartedNode {
@@ -57,15 +71,15 @@ impl StartedNode {
                 }
             }
         };
-        let _ = sd_notify::notify(&[NotifyState::Status("the node serves")]);
+        let _ = sd_notify::notify(&[NotifyState::Status("serves")]);
         node.serve(stop).await
     }
 }
 
 impl StandBy {
+    /// Whoever asks is answered until there is a node.
     async fn node(self: Box<StandBy>) -> Result<Node, NodeError> {
         let StandBy { listener, opening, reasons, tokens, tasks } = *self;
-        let store = listener.stand_by(reasons, opening).await??;
-        Node::at(listener, &tokens, store, tasks).await
+        listener.stand_by(reasons, async { node(&listener, &tokens, opening.await?, tasks).await }).await?
     }
 }

@@ -1,7 +1,8 @@
 //! The address of a node, before the node has its database.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,12 +16,16 @@ use crate::node::http::connection_limit::Connections;
 use crate::node::http::server::{Server, listen};
 use crate::node::http::{stand_by, tls};
 
+/// How often the metrics are compacted.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Listens where a node will serve.
 pub struct NodeListener {
     pub(in crate::node) config: NodeConfig,
     pub(in crate::node) tls: Option<TlsAcceptor>,
     pub(in crate::node) address: SocketAddr,
-    pub(in crate::node) listener: TcpListener,
+    pub(in crate::node) open: Arc<Connections>,
+    listener: StdListener,
 }
 
 impl NodeListener {
@@ -34,39 +39,47 @@ impl NodeListener {
         let failed = |source| NodeError::Bind { address: config.listen, source };
         let listener = listen(config.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(NodeListener { config: config.clone(), tls, address, listener })
+        let listener = listener.into_std().map_err(failed)?;
+        let open = Connections::new(&config.connections, Metrics::install());
+        Ok(NodeListener { config: config.clone(), tls, address, open, listener })
     }
 
-    /// Waits for `opening`, and tells whoever asks meanwhile that the node stands by. `reasons` has what it waits for.
+    /// Waits for `work`, and tells whoever asks meanwhile that the node stands by. `reasons` has what it waits for.
     ///
     /// # Errors
     /// If the listener breaks.
     pub async fn stand_by<T>(
         &self,
         reasons: watch::Receiver<Option<String>>,
-        opening: impl Future<Output = T>,
+        work: impl Future<Output = T>,
     ) -> Result<T, NodeError> {
         tracing::info!(address = %self.address, "the node stands by");
         let metrics = Metrics::install();
-        // It ends what is being answered when this returns. The node's own listener keeps who comes in between.
+        // It ends what is being answered when this returns. Whoever comes then waits for the node.
         let over = CancellationToken::new();
         let _over = over.clone().drop_guard();
-        let open = Connections::new(&self.config.connections, metrics);
         let router = stand_by::router(&self.config, reasons);
-        let server = Server::new(&self.config.connections, open, self.tls.clone(), router, over);
+        let server = Server::new(&self.config.connections, self.open.clone(), self.tls.clone(), router, over);
+        let upkeep = async {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                metrics.upkeep();
+            }
+        };
         metrics.stands_by(true);
         let done = tokio::select! {
-            done = opening => Ok(done),
-            broken = server.run(self.listener_too().map_err(NodeError::Serve)?) => {
+            done = work => Ok(done),
+            broken = server.run(self.listener()?) => {
                 Err(NodeError::Serve(broken.err().unwrap_or_else(|| std::io::Error::other("it ended"))))
             }
+            () = upkeep => Err(NodeError::Serve(std::io::Error::other("it ended"))),
         };
         metrics.stands_by(false);
         done
     }
 
-    /// A second descriptor of the same listener.
-    fn listener_too(&self) -> std::io::Result<TcpListener> {
-        TcpListener::from_std(StdListener::from(self.listener.as_fd().try_clone_to_owned()?))
+    /// The listener, under a descriptor of its own.
+    pub(in crate::node) fn listener(&self) -> Result<TcpListener, NodeError> {
+        self.listener.try_clone().and_then(TcpListener::from_std).map_err(NodeError::Serve)
     }
 }

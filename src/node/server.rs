@@ -28,6 +28,7 @@ pub struct Node {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     connections: ConnectionsConfig,
+    open: Arc<Connections>,
     state: ApiState,
     upkeep: Upkeep,
     probe: Arc<DatabaseProbe>,
@@ -43,7 +44,7 @@ impl Node {
     /// # Errors
     /// If the configuration can't work, the address is taken, or the database fails.
     pub async fn bind(config: &NodeConfig, bootstrap: &BootstrapTokens, store: Store) -> Result<Node, NodeError> {
-        Node::at(NodeListener::bind(config)?, bootstrap, store, Tasks::default()).await
+        Node::at(&NodeListener::bind(config)?, bootstrap, store, Tasks::default()).await
     }
 
     /// Takes up what was going on before. What the node does by itself is registered in `tasks`.
@@ -51,23 +52,24 @@ impl Node {
     /// # Errors
     /// If the database fails.
     pub async fn at(
-        listener: NodeListener,
+        listener: &NodeListener,
         bootstrap: &BootstrapTokens,
         store: Store,
         tasks: Tasks,
     ) -> Result<Node, NodeError> {
-        let NodeListener { config, tls, address, listener } = listener;
+        let (config, address) = (&listener.config, listener.address);
         let base = config.base(address)?;
-        let tokens = ConfiguredTokens::new(&config, bootstrap, &store).await?;
+        let tokens = ConfiguredTokens::new(config, bootstrap, &store).await?;
         database_probe::set_clock(&store).await?;
         let secret = store.secret(rand::random()).await?;
-        let services = Services::new(&config, base, secret, store.clone(), tasks)?;
-        let upkeep = services.upkeep(&config);
+        let services = Services::new(config, base, secret, store.clone(), tasks)?;
+        let upkeep = services.upkeep(config);
         upkeep.resume(&services.shutdown).await?;
-        let state = services.api(&config, tokens);
-        let connections = config.connections.clone();
+        let state = services.api(config, tokens);
+        let (connections, open, tls) = (config.connections.clone(), listener.open.clone(), listener.tls.clone());
+        let listener = listener.listener()?;
         let Services { probe, tasks, shutdown, .. } = services;
-        Ok(Node { listener, address, tls, connections, state, upkeep, probe, store, tasks, shutdown })
+        Ok(Node { listener, address, tls, connections, open, state, upkeep, probe, store, tasks, shutdown })
     }
 
     /// Where it listens.
@@ -81,7 +83,8 @@ impl Node {
     /// # Errors
     /// If the listener breaks.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), NodeError> {
-        let Node { listener, address, tls, connections, state, upkeep, probe, store, tasks, shutdown: stop } = self;
+        let Node { listener, address, tls, connections, open, state, upkeep, probe, store, tasks, shutdown: stop } =
+            self;
         tracing::info!(%address, tls = tls.is_some(), "the node listens");
         let sweep = tasks.spawn("sweep", &stop, upkeep.sweep(tasks.clone(), stop.clone()));
         let probe = tasks.spawn("database probe", &stop, probe.run());
@@ -97,7 +100,6 @@ impl Node {
                 stop.cancel();
             }
         });
-        let open = Connections::new(&connections, state.metrics);
         let router = router(state, &connections);
         let serving = Server::new(&connections, open, tls, router, shutdown.clone()).run(listener);
         let served = tasks.run("HTTP server", &shutdown, serving).await;

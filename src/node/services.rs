@@ -191,7 +191,7 @@ impl Services {
             calls: self.calls(config, views.clone()).into(),
             claims: self.claims().into(),
             guests: self.guests().into(),
-            pbxs: PbxsApi { outbound: self.outbound.clone(), push: self.push.clone(), sip: self.sip.clone() }.into(),
+            pbxs: self.pbxs().into(),
             offers: self.offers().into(),
             inboxes: self.inboxes().into(),
             ice: self.ice.clone(),
@@ -316,6 +316,15 @@ impl Services {
             push: self.push.clone(),
             space: self.space.clone(),
             metrics: self.metrics,
+        }
+    }
+
+    fn pbxs(&self) -> PbxsApi {
+        PbxsApi {
+            store: self.store.clone(),
+            outbound: self.outbound.clone(),
+            push: self.push.clone(),
+            sip: self.sip.clone(),
         }
     }
 

@@ -201,3 +201,27 @@ async fn who_stands_by_waits_for_a_server_that_is_away_too() {
     next.put_numbers(vec![row("+12125550100")]).await.unwrap();
     assert_eq!(reasons.borrow().as_deref(), Some("it takes over the database"));
 }
+
+#[tokio::test]
+async fn a_database_that_is_free_is_taken_without_standing_by() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    for _ in 0..2 {
+        let (told, reasons) = watch::channel(None);
+        let store = Store::stand_by(database.location(), told).await.unwrap();
+        assert_eq!(*reasons.borrow(), None);
+        store.close().await;
+    }
+}
+
+/// Its owner is dead, and the clock of the server was set back.
+#[tokio::test]
+async fn a_lease_that_lasts_too_long_is_taken_when_nobody_renews_it() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    database.run("UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '1 hour'").await;
+    let (told, reasons) = watch::channel(None);
+    let store = Store::stand_by(database.location(), told).await.unwrap();
+    assert!(reasons.borrow().is_some(), "it has waited");
+    store.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    assert!(store.is_fresh());
+}

@@ -91,6 +91,14 @@ impl Store {
         self.lease.as_ref().is_none_or(LeaseWatch::is_fresh)
     }
 
+    /// Fails if another process may have taken over the database.
+    pub fn check_lease(&self) -> Result<(), StoreError> {
+        match self.is_fresh() {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable("another process may have taken over the database".into())),
+        }
+    }
+
     /// The number of queries since the start. Those of the writer don't count.
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)

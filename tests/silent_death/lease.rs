@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::daemon::{AGENT, ALICE, Daemon};
 
 const BOB: &str = "+12125550101";
-/// A lease lapses after five seconds, and what is late is tried again for as long.
+/// What is late is tried again for seconds.
 const SOON: Duration = Duration::from_secs(15);
 
 fn announced(leg: &str) -> Value {
@@ -80,6 +80,11 @@ async fn a_node_whose_lease_isnt_renewed_decides_no_call_until_it_is() {
         let request = http.post(format!("{url}/v1/calls")).bearer_auth(AGENT).json(&announced(leg));
         request.send().await.unwrap().status()
     };
+    let reports = async || {
+        let report = json!({"kind": "freeswitch", "link": "up", "since": 0, "agent": "agent-1"});
+        let request = http.put(format!("{url}/v1/pbxs/a")).bearer_auth(AGENT).json(&report);
+        request.send().await.unwrap().status()
+    };
     let says = async |words: &str| {
         let deadline = Instant::now() + SOON;
         loop {
@@ -96,10 +101,13 @@ async fn a_node_whose_lease_isnt_renewed_decides_no_call_until_it_is() {
     other.execute("BEGIN; SELECT 1 FROM leases FOR UPDATE").await.unwrap();
     says("another process may have taken over the database").await;
     assert_eq!(decides("leg-2").await, StatusCode::SERVICE_UNAVAILABLE);
+    // So its agents go over to another node.
+    assert_eq!(reports().await, StatusCode::SERVICE_UNAVAILABLE);
     assert!(store.probe(None).await && !store.is_failing());
     other.execute("ROLLBACK").await.unwrap();
     says("ready\n").await;
     assert_eq!(decides("leg-3").await, StatusCode::OK);
+    assert_eq!(reports().await, StatusCode::OK);
     stop.cancel();
     serving.await.unwrap().unwrap();
 }

@@ -75,7 +75,7 @@ impl Decisions {
             // What can't be written down can't be paired either: let the dialplan do as ever, at once.
             return Err(StoreError::Unavailable("writes are failing".into()).into());
         }
-        self.check_lease()?;
+        self.store.check_lease()?;
         if let Some(known) = self.announced_before(&request) {
             return Ok(known);
         }
@@ -92,7 +92,7 @@ impl Decisions {
             None => self.route(&request, &id).await?,
         };
         // Lookups take a while, and the process may have stood still.
-        self.check_lease()?;
+        self.store.check_lease()?;
         let call = self.open(request, id, decided);
         let took = begun.elapsed();
         self.totals.decided(call.route, call.reason, took);
@@ -107,14 +107,6 @@ impl Decisions {
             "decided"
         );
         Ok(answer(&call))
-    }
-
-    /// Fails if another process may decide by now.
-    fn check_lease(&self) -> Result<(), StoreError> {
-        match self.store.is_fresh() {
-            true => Ok(()),
-            false => Err(StoreError::Unavailable("another process may have taken over the database".into())),
-        }
     }
 
     /// The leg was announced before: the same answer again, unless the PBX says that it did otherwise.

@@ -14,40 +14,44 @@ use crate::store::StoreError;
 /// How often a lease is renewed.
 const RENEWAL: Duration = Duration::from_millis(400);
 /// How long an attempt may take, so that there is time for another one.
-const ATTEMPT: Duration = Duration::from_millis(500);
+const ATTEMPT: Duration = Duration::from_millis(700);
 /// The pause after an attempt that has failed.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Renews a lease until it is dropped, on a connection that nothing else uses.
 pub(super) struct Keeper {
-    watch: LeaseWatch,
+    watch: LoseAtEnd,
     _renewing: AbortOnDropHandle<()>,
+}
+
+/// Once nobody renews a lease any more, others may take it.
+struct LoseAtEnd(LeaseWatch);
+
+impl Drop for LoseAtEnd {
+    fn drop(&mut self) {
+        self.0.lose();
+    }
 }
 
 impl Keeper {
     /// Renews the lease by the connections of `pool`.
     pub(super) fn start(lease: Lease, pool: ReadPool) -> Keeper {
         let watch = LeaseWatch::of(&lease);
-        let renewing = tokio::spawn(renew(lease, pool, watch.clone()));
-        Keeper { watch, _renewing: AbortOnDropHandle::new(renewing) }
+        let renewing = tokio::spawn(renew(lease, pool, LoseAtEnd(watch.clone())));
+        Keeper { watch: LoseAtEnd(watch), _renewing: AbortOnDropHandle::new(renewing) }
     }
 
     /// What others may know of the lease.
     pub(super) fn watch(&self) -> LeaseWatch {
-        self.watch.clone()
-    }
-}
-
-/// Others may take the lease soon.
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.watch.lose();
+        self.watch.0.clone()
     }
 }
 
 /// Until another process has taken the lease over.
-async fn renew(lease: Lease, pool: ReadPool, watch: LeaseWatch) {
-    let (mut was_fresh, mut pause) = (true, RENEWAL);
+async fn renew(lease: Lease, pool: ReadPool, watched: LoseAtEnd) {
+    let watch = &watched.0;
+    // The connection is made at once: it may take a while.
+    let (mut was_fresh, mut pause) = (true, Duration::ZERO);
     loop {
         tokio::time::sleep(pause).await;
         let asked = since_boot();
@@ -57,7 +61,7 @@ async fn renew(lease: Lease, pool: ReadPool, watch: LeaseWatch) {
         pause = if renewed.is_ok() { RENEWAL } else { RETRY };
         match renewed {
             Ok(true) => watch.renewed(asked),
-            Ok(false) => return watch.lose(),
+            Ok(false) => return,
             Err(error) if was_fresh && !watch.is_fresh() => {
                 tracing::warn!(%error, "the lease on the database isn't renewed, and another process may take it");
             }

@@ -28,20 +28,27 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long it waits for a renewal by the owner. If this process is stopped within the attempt, the server ends it before the
 /// owner's lease lapses: it keeps the owner from renewing.
 const BRIEFLY: &str = "SET LOCAL lock_timeout = 500; SET LOCAL idle_in_transaction_session_timeout = 500";
+/// For how long an owner who is well can't leave its lease as it is, by any clock.
+const SILENT: Duration = Duration::from_secs(2);
 /// Locks nothing, so it hinders nobody.
-const OWNER: &str = "SELECT owner, expires > now() FROM leases WHERE name = $1";
-/// Takes the lease if nobody has it.
+const OWNER: &str = "SELECT owner, expires > now(), fencing, CAST(EXTRACT(EPOCH FROM expires) * 1000000 AS BIGINT)
+    FROM leases WHERE name = $1";
+/// Takes the lease if nobody has it, or if it is still as it was seen.
 const TAKE: &str = "INSERT INTO leases (name, owner, fencing, commits, expires)
     VALUES ($1, $2, 1, 0, now() + INTERVAL '1500 milliseconds')
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, fencing = leases.fencing + 1, commits = 0,
         expires = excluded.expires
-    WHERE leases.expires <= now() RETURNING fencing";
+    WHERE leases.expires <= now() OR
+        (leases.fencing = $3 AND CAST(EXTRACT(EPOCH FROM leases.expires) * 1000000 AS BIGINT) = $4)
+    RETURNING fencing";
 const RENEW: &str = "UPDATE leases SET expires = now() + INTERVAL '1500 milliseconds' WHERE name = $1 AND fencing = $2";
 /// Gives it the next number, so that a renewal that comes late changes nothing.
 const RELEASE: &str = "UPDATE leases SET expires = now(), fencing = fencing + 1 WHERE name = $1 AND fencing = $2";
 
-/// For whom nobody is named.
+/// An owner whose name isn't known.
 const SOMEBODY: &str = "another process";
+/// Why somebody waits who can't see who has the lease.
+const UNAVAILABLE: &str = "the database isn't available";
 
 /// How to wait for a lease that another process has.
 #[derive(Debug)]
@@ -53,23 +60,39 @@ pub(in crate::store) enum Wait {
 }
 
 impl Wait {
-    fn tell(&self, reason: &str) {
-        if let Wait::StandBy(told) = self {
-            told.send_if_modified(|last| {
-                let is_new = last.as_deref() != Some(reason);
-                *last = Some(reason.to_owned());
-                is_new
-            });
-        }
+    /// Tells somebody who stands by what stands in the way. True if that is new.
+    fn tell(&self, reason: &str) -> bool {
+        let Wait::StandBy(told) = self else { return false };
+        told.send_if_modified(|last| {
+            let is_new = last.as_deref() != Some(reason);
+            *last = Some(reason.to_owned());
+            is_new
+        })
     }
+
+    /// Whether somebody stands by, and was told so.
+    fn stands_by(&self) -> bool {
+        matches!(self, Wait::StandBy(told) if told.borrow().is_some())
+    }
+}
+
+/// A lease of another process, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    owner: String,
+    fencing: i64,
+    /// In microseconds, by the server's clock.
+    expires: i64,
 }
 
 /// What became of an attempt to take a lease.
 enum Attempt {
     /// This process has it, with this fencing number.
     Acquired(i64),
-    /// The process of this name has it.
-    Held(String),
+    /// Another process has it.
+    Held(Seen),
+    /// Another process is taking it.
+    Missed,
 }
 
 /// A lease of this process.
@@ -90,32 +113,45 @@ impl Lease {
         wait: &Wait,
     ) -> Result<Lease, StoreError> {
         let deadline = Instant::now() + PATIENCE;
-        let mut holder = None;
+        // What was seen last, and since when.
+        let mut seen: Option<(Seen, Duration)> = None;
         loop {
             let asked = since_boot();
-            let (trouble, pause) = match attempt(session, name).await {
+            // The server's clock may have been set back. An owner who hasn't renewed its lease for so long doesn't rely on it.
+            let silent = seen.as_ref().filter(|(_, since)| asked.saturating_sub(*since) > SILENT).map(|(seen, _)| seen);
+            let (trouble, pause) = match attempt(session, name, silent).await {
                 Ok(Attempt::Acquired(fencing)) => {
-                    wait.tell("it takes over the database");
+                    if wait.stands_by() {
+                        wait.tell("it takes over the database");
+                    }
                     return Ok(Lease { name: name.into(), fencing, asked });
                 }
                 Ok(Attempt::Held(by)) => {
-                    if holder.as_ref() != Some(&by) {
-                        tracing::info!("waiting for {by} to close the database {path}");
+                    if seen.as_ref().is_none_or(|(seen, _)| seen.owner != by.owner) {
+                        tracing::info!("waiting for {} to close the database {path}", by.owner);
                     }
-                    (format!("{} has the database", holder.insert(by)), RETRY)
+                    let trouble = format!("{} has the database", by.owner);
+                    if seen.as_ref().is_none_or(|(seen, _)| *seen != by) {
+                        seen = Some((by, since_boot()));
+                    }
+                    (trouble, RETRY)
                 }
+                Ok(Attempt::Missed) => (format!("{SOMEBODY} has the database"), RETRY),
                 // Another one takes it just now, or the server has ended the attempt.
-                Err(StoreError::Contended(_) | StoreError::Late(_) | StoreError::Disconnected(_)) => {
-                    (format!("{} has the database", holder.as_deref().unwrap_or(SOMEBODY)), RETRY)
-                }
-                Err(error) if holder.is_some() && matches!(wait, Wait::StandBy(_)) => {
-                    tracing::warn!(%error, "the database {path} can't be waited for: trying again");
-                    ("the database isn't available".to_owned(), LATER)
+                Err(StoreError::Contended(_) | StoreError::Late(_) | StoreError::Disconnected(_)) => match &seen {
+                    Some((seen, _)) => (format!("{} has the database", seen.owner), RETRY),
+                    None => (UNAVAILABLE.to_owned(), RETRY),
+                },
+                Err(error) if wait.stands_by() => {
+                    if wait.tell(UNAVAILABLE) {
+                        tracing::warn!(%error, "the database {path} can't be waited for: trying again");
+                    }
+                    (UNAVAILABLE.to_owned(), LATER)
                 }
                 Err(error) => return Err(error),
             };
             if matches!(wait, Wait::Briefly) && Instant::now() >= deadline {
-                let holder = holder.unwrap_or_else(|| SOMEBODY.to_owned());
+                let holder = seen.map_or_else(|| SOMEBODY.to_owned(), |(seen, _)| seen.owner);
                 return Err(StoreError::InUse { path: path.to_owned(), holder });
             }
             wait.tell(&trouble);
@@ -150,31 +186,37 @@ impl Lease {
     }
 }
 
-/// Takes the lease if nobody has it.
-async fn attempt(session: &mut ServerConnection, name: &str) -> Result<Attempt, StoreError> {
+/// Takes the lease if nobody has it, or if it is still the `silent` one.
+async fn attempt(session: &mut ServerConnection, name: &str, silent: Option<&Seen>) -> Result<Attempt, StoreError> {
     session.must_end_by(Instant::now() + ATTEMPT);
     session.open_transaction().await?;
-    let attempt = take(session, name).await;
+    let attempt = take(session, name, silent).await;
     let end = session.run(if matches!(attempt, Ok(Attempt::Acquired(_))) { "COMMIT" } else { "ROLLBACK" }).await;
     attempt.and_then(|attempt| end.map(|()| attempt))
 }
 
-async fn take(session: &mut ServerConnection, name: &str) -> Result<Attempt, StoreError> {
+async fn take(session: &mut ServerConnection, name: &str, silent: Option<&Seen>) -> Result<Attempt, StoreError> {
     session.run(BRIEFLY).await?;
-    let mut owner = SOMEBODY.to_owned();
-    if let Some(row) = session.fetch_all(query(OWNER).bind(name)).await?.first() {
-        owner = row.try_get(0)?;
-        if row.try_get(1)? {
-            return Ok(Attempt::Held(owner));
+    let held = match session.fetch_all(query(OWNER).bind(name)).await?.first() {
+        None => None,
+        Some(row) => {
+            let held = Seen { owner: row.try_get(0)?, fencing: row.try_get(2)?, expires: row.try_get(3)? };
+            if row.try_get(1)? && silent != Some(&held) {
+                return Ok(Attempt::Held(held));
+            }
+            Some(held)
         }
-    }
-    match session.fetch_all(query(TAKE).bind(name).bind(this_process())).await {
-        Ok(taken) => match taken.first() {
-            Some(row) => Ok(Attempt::Acquired(row.try_get(0)?)),
-            None => Ok(Attempt::Held(owner)),
+    };
+    let (fencing, expires) = silent.map_or((-1, -1), |seen| (seen.fencing, seen.expires));
+    let taking = query(TAKE).bind(name).bind(this_process()).bind(fencing).bind(expires);
+    match session.fetch_all(taking).await {
+        Ok(rows) => match (rows.first(), held) {
+            (Some(row), _) => Ok(Attempt::Acquired(row.try_get(0)?)),
+            (None, Some(held)) => Ok(Attempt::Held(held)),
+            (None, None) => Ok(Attempt::Missed),
         },
-        // It renews the lease just now.
-        Err(StoreError::Contended(_)) => Ok(Attempt::Held(owner)),
+        // Its owner renews it just now.
+        Err(StoreError::Contended(_)) => Ok(held.map_or(Attempt::Missed, Attempt::Held)),
         Err(error) => Err(error),
     }
 }

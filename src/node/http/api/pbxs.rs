@@ -16,8 +16,10 @@ use crate::node::http::extract::{Body, InPath, agent_clock};
 use crate::node::http::problem::Problems;
 use crate::node::peering::outbound::Outbound;
 use crate::push::Push;
+use crate::store::Store;
 
 pub(in crate::node) struct PbxsApi {
+    pub(in crate::node) store: Store,
     pub(in crate::node) outbound: Arc<Outbound>,
     pub(in crate::node) push: Push,
     pub(in crate::node) sip: Arc<SipHandout>,
@@ -36,6 +38,8 @@ pub(in crate::node) async fn report(
     Body(report): Body<PbxReport>,
 ) -> Result<Json<SipMessages>, Problem> {
     scope.check(&pbx)?;
+    // The agent then goes over to the node that has the database.
+    api.store.check_lease()?;
     for (field, text) in
         [("agent", Some(&report.agent)), ("error", report.error.as_ref()), ("version", report.version.as_ref())]
     {
