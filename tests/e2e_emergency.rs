@@ -146,7 +146,7 @@ fn emergency_calls_are_as_without_sidecall_whatever_state_it_is_in(kind: Kind) {
     let http = ports::local();
     let proxy = ChaosProxy::start(http).unwrap();
     let mut site = Site::start(kind, PbxConfig::default()).unwrap();
-    let config = SidecallConfig { http: Some(http), node: Some(proxy.addr()), ..SidecallConfig::default() };
+    let config = SidecallConfig { http: Some(http), nodes: vec![proxy.addr()], ..SidecallConfig::default() };
     site.start_sidecall(&config).unwrap();
     let listener = AgentDouble::listen(&site.pbx);
 

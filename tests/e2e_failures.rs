@@ -124,7 +124,7 @@ fn apart(kind: Kind) -> Option<Apart> {
     let site = site(kind)?;
     let node = Sidecall::launch(&site.pbx, &SidecallConfig::default(), "node").unwrap();
     let proxy = ChaosProxy::start(node.http).unwrap();
-    let config = SidecallConfig { node: Some(proxy.addr()), ..SidecallConfig::default() };
+    let config = SidecallConfig { nodes: vec![proxy.addr()], ..SidecallConfig::default() };
     let agent = Sidecall::launch(&site.pbx, &config, "agent").unwrap();
     let mut apart = Apart { agent, proxy, node, site };
     apart.node.wait_until_attached().unwrap_or_else(|e| panic!("{e}\n{}", apart.agent.log()));
@@ -139,7 +139,7 @@ fn apart(kind: Kind) -> Option<Apart> {
 /// Two agents beside one PBX, and the host of the one in charge dies.
 fn who_stands_by_takes_over(kind: Kind) {
     let Some(apart) = apart(kind) else { return };
-    let config = SidecallConfig { node: Some(apart.proxy.addr()), ..SidecallConfig::default() };
+    let config = SidecallConfig { nodes: vec![apart.proxy.addr()], ..SidecallConfig::default() };
     let mut other = Sidecall::launch(&apart.site.pbx, &config, "agent").unwrap();
     let says = |words: &str| apart.agent.log().contains(words);
     assert!(wait_until(Duration::from_secs(12), || says("state=Standby")), "{}\n{}", apart.agent.log(), other.log());

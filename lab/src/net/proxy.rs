@@ -1,4 +1,4 @@
-//! A TCP proxy that breaks links: between an agent and the event socket of a PBX.
+//! A TCP proxy that breaks links, such as that between an agent and the event socket of a PBX, or leads them elsewhere.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -19,6 +19,8 @@ struct Switches {
     budget: Option<u64>,
     accepted: u64,
     links: Vec<TcpStream>,
+    /// Where new links lead, if no longer to the first target.
+    moved: Option<SocketAddr>,
 }
 
 impl Switches {
@@ -54,6 +56,17 @@ impl ChaosProxy {
 
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Cuts every link. New ones lead to `target`.
+    pub fn lead_to(&self, target: SocketAddr) {
+        let mut switches = lock(&self.switches);
+        switches.moved = Some(target);
+        switches.cut();
     }
 
     pub fn cut(&self) {
@@ -109,6 +122,7 @@ fn accept(listener: &TcpListener, target: SocketAddr, switches: &Arc<Mutex<Switc
             continue; // dropped: closed
         }
         lock(switches).accepted += 1;
+        let target = lock(switches).moved.unwrap_or(target);
         if let Ok(far) = TcpStream::connect(target) {
             let _ = link(near, far, switches);
         }

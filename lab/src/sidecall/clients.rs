@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::process::{Child, folder, wait_until};
 use crate::sidecall::{Sidecall, binary, credential};
-use crate::{LabError, Phone, Result};
+use crate::{ChaosProxy, LabError, Phone, Result};
 
 /// The events that say how a call goes on. Connected clients alone get them.
 const PROGRESS: [&str; 3] = ["ringing", "talking", "over"];
@@ -65,19 +65,25 @@ pub struct Hosted {
 
 impl Hosted {
     pub fn start(sidecall: &Sidecall, number: &str) -> Result<Hosted> {
-        Hosted::start_with(sidecall, number, &[])
+        Hosted::start_with(sidecall, &sidecall.url(""), number, &[])
+    }
+
+    /// One that reaches its node through a proxy.
+    pub fn behind(proxy: &ChaosProxy, sidecall: &Sidecall, number: &str) -> Result<Hosted> {
+        Hosted::start_with(sidecall, &proxy.url(), number, &[])
     }
 
     /// One that takes all files that it is sent.
     pub fn receive(sidecall: &Sidecall, number: &str, files: &Path) -> Result<Hosted> {
-        Hosted::start_with(sidecall, number, &["--accept-files".as_ref(), "--receive".as_ref(), files.as_os_str()])
+        let args = ["--accept-files".as_ref(), "--receive".as_ref(), files.as_os_str()];
+        Hosted::start_with(sidecall, &sidecall.url(""), number, &args)
     }
 
-    fn start_with(sidecall: &Sidecall, number: &str, args: &[&OsStr]) -> Result<Hosted> {
+    fn start_with(sidecall: &Sidecall, node: &str, number: &str, args: &[&OsStr]) -> Result<Hosted> {
         let dir = folder("client-")?;
         let mut command = Command::new(binary());
         command
-            .args(["client", "--json", "--number", number, "--node", &sidecall.url(""), "--capability", "text"])
+            .args(["client", "--json", "--number", number, "--node", node, "--capability", "text"])
             .args(args)
             .env("SIDECALL_TOKEN", credential(number));
         command.envs(sidecall.cas().map(|file| ("SSL_CERT_FILE", file)));

@@ -27,8 +27,10 @@ const AGENT: &str = "agent-token-of-the-laboratory";
 pub struct SidecallConfig {
     /// Where the event socket is reached, if not at the PBX itself: a proxy.
     pub event_addr: Option<SocketAddr>,
-    /// Where the agent looks for its node, if not in the same process: a proxy, or another process.
-    pub node: Option<SocketAddr>,
+    /// Where the agent looks for its node, if not in the same process: a proxy, or one or several other processes.
+    pub nodes: Vec<SocketAddr>,
+    /// The URL of the node's database, if it has no file of its own.
+    pub database: Option<String>,
     /// FreeSWITCH: `direct` mode, listening here instead of where the PBX connects to: behind a proxy.
     pub direct: Option<SocketAddr>,
     pub no_trunk: bool,
@@ -300,7 +302,12 @@ fn spawn(dir: &Path, role: &str, surroundings: &Surroundings) -> Result<Child> {
 }
 
 fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String {
-    let node = config.node.unwrap_or(http);
+    let nodes = if config.nodes.is_empty() { &[http] } else { config.nodes.as_slice() };
+    let nodes: Vec<String> = nodes.iter().map(|node| format!("{}://{node}", scheme(config))).collect();
+    let nodes = match nodes.as_slice() {
+        [node] => format!("node = {node:?}"),
+        several => format!("nodes = {several:?}"),
+    };
     let trunk = if config.no_trunk { "" } else { "trunk = \"sidecall\"\n" };
     let routing = match format!("{trunk}{}", config.routing_lines) {
         lines if lines.is_empty() => lines,
@@ -314,12 +321,11 @@ fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String
     format!(
         "[node]\nlisten = \"{http}\"\ndatabase = \"{database}\"\nadmin_token_file = \"admin.token\"\n\
          agent_token_file = \"agent.token\"\n{node_lines}[node.clients]\nwebhook_hosts = [\"127.0.0.0/8\"]\n{clients}{storage}{routing}\
-         [agent]\nnode = \"{scheme}://{node}\"\ntoken_file = \"agent.token\"\n\n{entry}{more}",
+         [agent]\n{nodes}\ntoken_file = \"agent.token\"\n\n{entry}{more}",
         node_lines = config.node_lines.clone() + &tls,
         clients = config.clients_lines,
         storage = config.surroundings.storage(),
-        database = config.surroundings.database(),
-        scheme = scheme(config),
+        database = config.database.as_deref().unwrap_or_else(|| config.surroundings.database()),
         entry = pbx_entry(PBX, pbx, config),
         more = config.more,
     )
