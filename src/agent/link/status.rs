@@ -14,6 +14,9 @@ use crate::monitor::now;
 /// How often the node hears of us; the reply may bring messages to send.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// How long to wait if no node has taken a report: a stand-by may be about to take over.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// How long outcomes of messages are collected: a hundred of them make one report.
 const OUTCOMES_WITHIN: Duration = Duration::from_millis(50);
 
@@ -140,7 +143,7 @@ pub(in crate::agent) fn report(context: &Arc<LinkContext>, over: CancellationTok
             if !context.report_status().await {
                 // What changes meanwhile is told with the next attempt, not by more of them.
                 tokio::select! {
-                    () = tokio::time::sleep(EVERY) => continue,
+                    () = tokio::time::sleep(AGAIN) => continue,
                     _ = moves.changed() => continue,
                     () = over.cancelled() => break,
                 }
