@@ -78,7 +78,7 @@ impl Wait {
 
 /// A lease of another process, as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
+struct HeldLease {
     owner: String,
     fencing: i64,
     /// In microseconds, by the server's clock.
@@ -90,7 +90,7 @@ enum Attempt {
     /// This process has it, with this fencing number.
     Acquired(i64),
     /// Another process has it.
-    Held(Seen),
+    Held(HeldLease),
     /// Another process is taking it.
     Missed,
 }
@@ -114,7 +114,7 @@ impl Lease {
     ) -> Result<Lease, StoreError> {
         let deadline = Instant::now() + PATIENCE;
         // What was seen last, and since when.
-        let mut seen: Option<(Seen, Duration)> = None;
+        let mut seen: Option<(HeldLease, Duration)> = None;
         loop {
             let asked = since_boot();
             // The server's clock may have been set back. An owner who hasn't renewed its lease for so long doesn't rely on it.
@@ -187,7 +187,11 @@ impl Lease {
 }
 
 /// Takes the lease if nobody has it, or if it is still the `silent` one.
-async fn attempt(session: &mut ServerConnection, name: &str, silent: Option<&Seen>) -> Result<Attempt, StoreError> {
+async fn attempt(
+    session: &mut ServerConnection,
+    name: &str,
+    silent: Option<&HeldLease>,
+) -> Result<Attempt, StoreError> {
     session.must_end_by(Instant::now() + ATTEMPT);
     session.open_transaction().await?;
     let attempt = take(session, name, silent).await;
@@ -195,12 +199,12 @@ async fn attempt(session: &mut ServerConnection, name: &str, silent: Option<&See
     attempt.and_then(|attempt| end.map(|()| attempt))
 }
 
-async fn take(session: &mut ServerConnection, name: &str, silent: Option<&Seen>) -> Result<Attempt, StoreError> {
+async fn take(session: &mut ServerConnection, name: &str, silent: Option<&HeldLease>) -> Result<Attempt, StoreError> {
     session.run(BRIEFLY).await?;
     let held = match session.fetch_all(query(OWNER).bind(name)).await?.first() {
         None => None,
         Some(row) => {
-            let held = Seen { owner: row.try_get(0)?, fencing: row.try_get(2)?, expires: row.try_get(3)? };
+            let held = HeldLease { owner: row.try_get(0)?, fencing: row.try_get(2)?, expires: row.try_get(3)? };
             if row.try_get(1)? && silent != Some(&held) {
                 return Ok(Attempt::Held(held));
             }
