@@ -265,6 +265,7 @@ fn observe(house: &House, VoiceScenario { name, steps, .. }: &VoiceScenario) -> 
         Ok(calls) => (calls, None),
         Err(problem) => (Vec::new(), Some(problem)),
     };
+    pbx.wait_joined(Duration::from_secs(2));
     // Of two who talk to each other one hangs up.
     for call in &calls {
         calls[0].hang_up();

@@ -53,6 +53,7 @@ fn observe(office: &Office, (name, steps): &VoiceScenario) -> Observation {
     let Office { people, pbx, .. } = office;
     let watch = Watch::default().phones(&people.phones).pbx("the PBX", pbx);
     let calls = steps(people).unwrap_or_else(|problem| panic!("{name}: {problem}\n{}", pbx.log()));
+    pbx.wait_joined(Duration::from_secs(2));
     // Of two who talk to each other one hangs up, of more each does.
     let hang_up = if calls.len() == 2 { 1 } else { calls.len() };
     for (n, call) in calls.iter().enumerate() {

@@ -31,10 +31,6 @@ pub(super) enum Roles {
 pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     let (stop_agent, stop_node) = (CancellationToken::new(), CancellationToken::new());
     let tasks = Tasks::default();
-    let node = match roles {
-        Roles::Agent => None,
-        Roles::Both | Roles::Node => Some(start_node(&config, &tasks).await.context("the node can't start")?),
-    };
     let agent = match roles {
         Roles::Node => None,
         Roles::Both | Roles::Agent if config.pbx.is_empty() => {
@@ -44,6 +40,12 @@ pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
         Roles::Both | Roles::Agent => {
             let agent = Agent::new(config.agent, config.pbx).context("the agent can't start")?;
             Some(agent.registered_in(tasks.clone()))
+        }
+    };
+    let node = match roles {
+        Roles::Agent => None,
+        Roles::Both | Roles::Node => {
+            Some(start_node(&config.node, &config.tokens, &tasks).await.context("the node can't start")?)
         }
     };
     // If a part ends or panics, the process exits and its supervisor starts it again.

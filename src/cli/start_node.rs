@@ -6,9 +6,8 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
 use crate::monitor::Tasks;
-use crate::node::{BootstrapTokens, Node, NodeError, NodeListener};
+use crate::node::{BootstrapTokens, Node, NodeConfig, NodeError, NodeListener};
 use crate::store::{Store, StoreError};
 
 /// A node that is about to serve.
@@ -29,15 +28,24 @@ pub(super) struct StandBy {
 }
 
 /// Takes the database if it is free, and binds. Only PostgreSQL can be waited for.
-pub(super) async fn start_node(config: &Config, tasks: &Tasks) -> Result<StartedNode, NodeError> {
+pub(super) async fn start_node(
+    config: &NodeConfig,
+    tokens: &BootstrapTokens,
+    tasks: &Tasks,
+) -> Result<StartedNode, NodeError> {
     let (told, mut reasons) = watch::channel(None);
-    let mut opening = Box::pin(Store::stand_by(config.node.database.clone(), told));
+    let mut opening = Box::pin(Store::stand_by(config.database.clone(), told));
     let opened = tokio::select! {
         opened = &mut opening => Some(opened?),
         Ok(()) = reasons.changed() => None,
     };
-    let listener = NodeListener::bind(&config.node)?;
-    let (tokens, tasks) = (config.tokens.clone(), tasks.clone());
+    // Until now clients were refused, and waited for nothing.
+    let listener = NodeListener::bind(config);
+    if let (Err(_), Some(store)) = (&listener, &opened) {
+        store.close().await;
+    }
+    let listener = listener?;
+    let (tokens, tasks) = (tokens.clone(), tasks.clone());
     Ok(match opened {
         Some(store) => StartedNode::Ready(Box::new(node(&listener, &tokens, store, tasks).await?)),
         None => StartedNode::StandBy(Box::new(StandBy { listener, opening, reasons, tokens, tasks })),

@@ -194,7 +194,13 @@ async fn who_stands_by_waits_for_a_server_that_is_away_too() {
     let held = format!("process {} on ", std::process::id());
     reasons.wait_for(|reason| reason.as_ref().is_some_and(|reason| reason.starts_with(&held))).await.unwrap();
     proxy.fail(Fault::CutAfterAndRefuse("ROLLBACK"));
-    reasons.wait_for(|reason| reason.as_deref() == Some("the database isn't available")).await.unwrap();
+    let unavailable = |reason: &Option<String>| reason.as_deref() == Some("the database isn't available");
+    reasons.wait_for(unavailable).await.unwrap();
+    proxy.heal();
+    reasons.wait_for(|reason| reason.as_ref().is_some_and(|reason| reason.starts_with(&held))).await.unwrap();
+    // It hangs, and nobody can see who has the database.
+    proxy.fail(Fault::Swallow);
+    reasons.wait_for(unavailable).await.unwrap();
     owner.close().await;
     proxy.heal();
     let next = standing.await.unwrap().unwrap();
@@ -223,5 +229,27 @@ async fn a_lease_that_lasts_too_long_is_taken_when_nobody_renews_it() {
     let store = Store::stand_by(database.location(), told).await.unwrap();
     assert!(reasons.borrow().is_some(), "it has waited");
     store.put_numbers(vec![row("+12125550100")]).await.unwrap();
-    assert!(store.is_fresh());
+    until(&store, Store::is_fresh).await;
+}
+
+/// Its owner renews it, so it lasts.
+#[tokio::test]
+async fn a_lease_that_is_renewed_is_not_taken_however_long_somebody_stands_by() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let owner = database.open().await;
+    let (told, _reasons) = watch::channel(None);
+    let standing = Store::stand_by(database.location(), told);
+    assert!(tokio::time::timeout(Duration::from_secs(4), standing).await.is_err(), "two have the database");
+    owner.put_numbers(vec![row("+12125550100")]).await.unwrap();
+}
+
+/// What fails after the lease was taken gives it back.
+#[tokio::test]
+async fn a_directory_that_cant_be_loaded_leaves_the_database_to_others() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    database.run("ALTER TABLE numbers RENAME TO elsewhere").await;
+    assert!(matches!(Store::open(&database.location()).await, Err(StoreError::Open { .. })));
+    // Fails if it isn't so.
+    database.run("SELECT 1 / (SELECT COUNT(*) FROM leases WHERE expires <= now())").await;
 }

@@ -66,7 +66,14 @@ impl Store {
             Some(lease) => lease.during(load).await,
             None => load.await,
         };
-        let directory = loaded.map_err(|e| failed(e.to_string()))?;
+        let directory = match loaded {
+            Ok(directory) => directory,
+            Err(error) => {
+                // Others get it at once.
+                let _ = connection.close().await;
+                return Err(failed(error.to_string()));
+            }
+        };
         let file = location.file().map(Opened::at).transpose().map_err(|e| failed(e.to_string()))?.map(Arc::new);
         let writer = Writer::start(connection, directory.clone(), lock);
         Ok(Store { pool, writer, directory, reads: Default::default(), file, lease })

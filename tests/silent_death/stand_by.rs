@@ -87,6 +87,7 @@ fn an_agent_works_while_the_node_in_its_process_stands_by() {
     let reported =
         || active.get("/v1/status")["pbxs"].as_array().is_some_and(|all| all.iter().any(|p| p["pbx"] == "a"));
     assert!(wait_until(SOON, reported), "{}", standing.log());
+    active.wait_ready();
     let doctor = Command::new(env!("CARGO_BIN_EXE_sidecall"))
         .args(["--config", "sidecall.toml", "doctor", "--json"])
         .current_dir(standing.path(""))

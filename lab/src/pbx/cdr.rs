@@ -31,6 +31,14 @@ impl Pbx {
         })
     }
 
+    /// Asterisk: waits until it has taken its Local channels out of the calls that are up, if it does: it needs a few packets
+    /// of voice for that, and its records show whether the call ended before.
+    pub fn wait_joined(&self, limit: std::time::Duration) {
+        if self.kind() == Kind::Asterisk {
+            wait_until(limit, || !self.console("core show channels concise").contains("Local/"));
+        }
+    }
+
     /// Waits until there are `n` (they are written after a call's end), and returns them.
     pub fn wait_for_cdrs(&self, n: usize, limit: std::time::Duration) -> Vec<Cdr> {
         wait_until(limit, || self.cdrs().len() >= n);

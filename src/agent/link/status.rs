@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::context::LinkContext;
+use crate::agent::node_client::NodeClientError;
 use crate::contract::{LinkState, PbxKind, PbxReport, SipMessageOutcome};
 use crate::monitor::metrics::agent as metrics;
 use crate::monitor::now;
@@ -14,7 +15,7 @@ use crate::monitor::now;
 /// How often the node hears of us; the reply may bring messages to send.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// How long to wait if no node has taken a report: a stand-by may be about to take over.
+/// How long to wait if no node can take a report: a stand-by may be about to take over.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// How long outcomes of messages are collected: a hundred of them make one report.
@@ -112,8 +113,7 @@ impl LinkContext {
         self.status_changed.notify_one();
     }
 
-    /// True if the node took the report.
-    async fn report_status(&self) -> bool {
+    async fn report_status(&self) -> Result<(), NodeClientError> {
         let report = self.status.lock().unwrap_or_else(PoisonError::into_inner).take(self.shared.node.used());
         match self.shared.node.report_pbx(&self.pbx.name, &report).await {
             Ok(reply) => {
@@ -125,10 +125,10 @@ impl LinkContext {
             Err(error) => {
                 tracing::debug!(%error, pbx = %self.pbx.name, "could not report the link");
                 self.status.lock().unwrap_or_else(PoisonError::into_inner).put_back(report.sent);
-                return false;
+                return Err(error);
             }
         }
-        true
+        Ok(())
     }
 }
 
@@ -140,10 +140,11 @@ pub(in crate::agent) fn report(context: &Arc<LinkContext>, over: CancellationTok
     tasks.spawn(name, &stop, async move {
         let mut moves = context.shared.node.moves();
         while !over.is_cancelled() {
-            if !context.report_status().await {
+            if let Err(error) = context.report_status().await {
                 // What changes meanwhile is told with the next attempt, not by more of them.
+                let pause = if error.is_absent() && !error.is_auth() { AGAIN } else { EVERY };
                 tokio::select! {
-                    () = tokio::time::sleep(AGAIN) => continue,
+                    () = tokio::time::sleep(pause) => continue,
                     _ = moves.changed() => continue,
                     () = over.cancelled() => break,
                 }

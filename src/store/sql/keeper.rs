@@ -12,9 +12,9 @@ use crate::core::cluster::freshness::Freshness;
 use crate::store::StoreError;
 
 /// How often a lease is renewed.
-const RENEWAL: Duration = Duration::from_millis(400);
+const RENEWAL: Duration = Duration::from_millis(300);
 /// How long an attempt may take, so that there is time for another one.
-const ATTEMPT: Duration = Duration::from_millis(700);
+const ATTEMPT: Duration = Duration::from_millis(500);
 /// The pause after an attempt that has failed.
 const RETRY: Duration = Duration::from_millis(100);
 

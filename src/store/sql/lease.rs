@@ -104,8 +104,8 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Takes the lease of this name on the database at `path`, and waits for it if another process has it. Fails at once if the
-    /// server fails the first attempt. Somebody who stands by tries again after later failures.
+    /// Takes the lease of this name on the database at `path`, and waits for it if another process has it. Fails if the server
+    /// fails before it has said who has it. Somebody who stands by tries again after later failures.
     pub(super) async fn acquire(
         session: &mut ServerConnection,
         name: &str,
@@ -113,8 +113,8 @@ impl Lease {
         wait: &Wait,
     ) -> Result<Lease, StoreError> {
         let deadline = Instant::now() + PATIENCE;
-        // What was seen last, and since when.
-        let mut seen: Option<(HeldLease, Duration)> = None;
+        // What was seen last, and since when; and when anything was seen last.
+        let (mut seen, mut looked): (Option<(HeldLease, Duration)>, Duration) = (None, Duration::ZERO);
         loop {
             let asked = since_boot();
             // The server's clock may have been set back. An owner who hasn't renewed its lease for so long doesn't rely on it.
@@ -131,6 +131,7 @@ impl Lease {
                         tracing::info!("waiting for {} to close the database {path}", by.owner);
                     }
                     let trouble = format!("{} has the database", by.owner);
+                    looked = since_boot();
                     if seen.as_ref().is_none_or(|(seen, _)| *seen != by) {
                         seen = Some((by, since_boot()));
                     }
@@ -138,10 +139,18 @@ impl Lease {
                 }
                 Ok(Attempt::Missed) => (format!("{SOMEBODY} has the database"), RETRY),
                 // Another one takes it just now, or the server has ended the attempt.
-                Err(StoreError::Contended(_) | StoreError::Late(_) | StoreError::Disconnected(_)) => match &seen {
-                    Some((seen, _)) => (format!("{} has the database", seen.owner), RETRY),
-                    None => (UNAVAILABLE.to_owned(), RETRY),
-                },
+                Err(error @ (StoreError::Contended(_) | StoreError::Late(_) | StoreError::Disconnected(_)))
+                    if seen.is_none() || since_boot().saturating_sub(looked) < SILENT =>
+                {
+                    match &seen {
+                        Some((seen, _)) => (format!("{} has the database", seen.owner), RETRY),
+                        None if Instant::now() >= deadline => return Err(error),
+                        None => {
+                            tokio::time::sleep(RETRY).await;
+                            continue;
+                        }
+                    }
+                }
                 Err(error) if wait.stands_by() => {
                     if wait.tell(UNAVAILABLE) {
                         tracing::warn!(%error, "the database {path} can't be waited for: trying again");

@@ -69,10 +69,14 @@ pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerCo
     let lease = Lease::acquire(&mut session, WRITER, name, wait).await?;
     let keeper = Keeper::start(lease.clone(), ReadPool::new(options.clone()));
     session.patience = Patience::Each(LONG);
-    if !is_new {
-        keeper.watch().during(session.migrate()).await?;
+    match session.prepare(&keeper, lease.clone(), is_new).await {
+        Ok(fence) => session.fence = Some(fence),
+        Err(error) => {
+            // Others get it at once.
+            let _ = lease.release(&mut session).await;
+            return Err(error);
+        }
     }
-    session.fence = Some(Fence::set(&mut session, lease).await?);
     session.keeper = Some(keeper);
     Ok((session, ReadPool::new(options)))
 }
@@ -108,6 +112,14 @@ impl ServerConnection {
             error => error,
         })?);
         Ok(())
+    }
+
+    /// Runs migrations unless they have been run, and keeps earlier owners of the lease off.
+    async fn prepare(&mut self, keeper: &Keeper, lease: Lease, is_migrated: bool) -> Result<Fence, StoreError> {
+        if !is_migrated {
+            keeper.watch().during(self.migrate()).await?;
+        }
+        Fence::set(self, lease).await
     }
 
     async fn migrate(&mut self) -> Result<(), StoreError> {

@@ -115,8 +115,11 @@ pub(in crate::node) async fn list(
     }
     wanted.pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     let mut calls = match wanted.live {
-        // An agent compares these with its PBX: what is in memory is never behind.
-        Some(true) => api.live.list(wanted.pbx.as_ref(), limit as usize),
+        // An agent compares these with its PBX: what is in memory is never behind, unless another node has taken over.
+        Some(true) => {
+            api.store.check_lease()?;
+            api.live.list(wanted.pbx.as_ref(), limit as usize)
+        }
         live => api.store.calls(&CallFilter { live, pbx: wanted.pbx, limit }).await?,
     };
     calls.retain(|call| scope.covers(&call.pbx));
