@@ -108,7 +108,12 @@ impl Nodes {
     }
 
     fn failed(&self, node: usize, error: &NodeClientError) {
-        if let Some(next) = self.list(|list| list.failed(node, Instant::now(), rand::random())) {
+        let (now, random) = (Instant::now(), rand::random());
+        let next = self.list(|list| match error.stands_by() {
+            true => list.stands_by(node, now, random),
+            false => list.failed(node, now, random),
+        });
+        if let Some(next) = next {
             tracing::warn!(node = self.name(node), %error, next = self.name(next), "the node does not work: using the next one");
         }
     }

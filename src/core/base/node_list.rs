@@ -25,6 +25,7 @@ pub fn first_share(left: Duration) -> Duration {
 /// | another | answered, and the node in use has failed | it is well, and in use |
 /// | another | answered, and the node in use is well | – |
 /// | another | failed | it rests |
+/// | any | stands by | as if it had failed for the first time: it may take over soon |
 ///
 /// A node rests for a back-off after each failure. Its failures in that time count as one: they are those of requests that were
 /// under way. A node that rests is the last choice, and it can still be asked. Only its [`Breaker`] forbids that, and for
@@ -43,6 +44,8 @@ struct Node<T> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State<T> {
+    /// Nothing is known of it.
+    Untried,
     /// It has not failed since it last answered.
     Well,
     /// It has failed so many times since.
@@ -52,7 +55,7 @@ enum State<T> {
 impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     /// A list of so many nodes, at least one, each behind a breaker like this one.
     pub fn new(nodes: usize, breaker: &Breaker<T>) -> NodeList<T> {
-        let node = Node { state: State::Well, breaker: breaker.clone() };
+        let node = Node { state: State::Untried, breaker: breaker.clone() };
         NodeList { nodes: vec![node; nodes.max(1)], in_use: 0 }
     }
 
@@ -68,7 +71,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
 
     /// Records that a node has answered. True if the agent goes over to it.
     pub fn answered(&mut self, node: usize) -> bool {
-        if node != self.in_use && self.nodes[self.in_use].state == State::Well {
+        if node != self.in_use && !matches!(self.nodes[self.in_use].state, State::Failed { .. }) {
             return false;
         }
         self.nodes[node].state = State::Well;
@@ -80,12 +83,28 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     pub fn failed(&mut self, node: usize, now: T, random: f64) -> Option<usize> {
         if !self.rests(node, now) {
             let times = match self.nodes[node].state {
-                State::Well => 1,
+                State::Untried | State::Well => 1,
                 State::Failed { times, .. } => times.saturating_add(1),
             };
             let rests_until = now + Backoff::NODE.wait(times, random);
             self.nodes[node].state = State::Failed { times, rests_until };
         }
+        self.leave(node, now)
+    }
+
+    /// Records that a node says that it waits for the database of another one. Otherwise as [`NodeList::failed`].
+    pub fn stands_by(&mut self, node: usize, now: T, random: f64) -> Option<usize> {
+        let soon = now + Backoff::NODE.wait(1, random);
+        let rests_until = match self.nodes[node].state {
+            State::Failed { rests_until, .. } if now < rests_until => rests_until.min(soon),
+            _ => soon,
+        };
+        self.nodes[node].state = State::Failed { times: 1, rests_until };
+        self.leave(node, now)
+    }
+
+    /// Goes over from this node, if it is in use, to one that does not rest.
+    fn leave(&mut self, node: usize, now: T) -> Option<usize> {
         if node != self.in_use {
             return None;
         }
@@ -104,9 +123,11 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     }
 
     /// How much of the time that is left for a decision this node gets. If another node could be asked after it, that one is
-    /// left two fifths.
+    /// left two fifths. That is any node if this one is not known to be well, else one that does not rest.
     pub fn share(&self, node: usize, left: Duration, now: T) -> Duration {
-        let is_spare = |other: usize| other != node && !self.rests(other, now) && !self.nodes[other].breaker.rests(now);
+        let is_well = self.nodes[node].state == State::Well;
+        let is_out = |other: usize| self.nodes[other].breaker.rests(now) || is_well && self.rests(other, now);
+        let is_spare = |other: usize| other != node && !is_out(other);
         let share = first_share(left);
         if left - share >= PROMPT && self.ring().any(is_spare) { share } else { left }
     }

@@ -80,10 +80,37 @@ fn a_single_node_gets_all_the_time_and_two_share_it_if_there_is_enough() {
     assert_eq!(two.share(0, MS(200), T0), MS(120));
     assert_eq!(two.share(0, MS(190), T0), MS(190), "too little would be left");
     two.failed(1, T0, 1.0);
+    assert_eq!(two.share(0, MS(400), MS(499)), MS(240), "nobody knows whether this one works");
+    two.answered(0);
     assert_eq!(two.share(0, MS(400), MS(499)), MS(400), "the other one has just failed");
     assert_eq!(two.share(0, MS(400), MS(500)), MS(240));
     (0..3).for_each(|_| _ = two.undecided(1, MS(500)));
     assert_eq!(two.share(0, MS(400), MS(500)), MS(400), "its breaker is open");
+}
+
+/// The first one died long ago, and the second one is slow once.
+#[test]
+fn a_node_that_is_slow_once_is_still_asked_behind_a_dead_one() {
+    let mut list = list(2);
+    list.failed(0, T0, 1.0);
+    list.answered(1);
+    assert_eq!(list.failed(1, MS(60_000), 1.0), Some(0), "it may be back");
+    assert_eq!((list.ask(None, MS(60_000)), list.share(0, MS(400), MS(60_000))), (Some(0), MS(240)));
+    assert_eq!(list.failed(0, MS(60_240), 1.0), None);
+    assert_eq!(list.ask(Some(0), MS(60_240)), Some(1));
+    assert!(list.answered(1), "it is used again");
+}
+
+#[test]
+fn a_stand_by_is_asked_again_soon_however_often_it_has_refused() {
+    let mut list = list(2);
+    assert_eq!(list.failed(0, T0, 1.0), Some(1));
+    (1..=10).for_each(|n| _ = list.failed(1, MS(n * 10_000), 1.0));
+    assert!(list.rests(1, MS(104_000)));
+    for ms in (100_100..106_000).step_by(100) {
+        list.stands_by(1, MS(ms), 1.0);
+        assert!(list.rests(1, MS(ms)) && !list.rests(1, MS(ms + 500)));
+    }
 }
 
 /// Something that happens to a node.
@@ -91,6 +118,7 @@ fn a_single_node_gets_all_the_time_and_two_share_it_if_there_is_enough() {
 enum Step {
     Answered(usize),
     Failed(usize),
+    StandsBy(usize),
     Decided(usize),
     Undecided(usize),
     Ask(Option<usize>),
@@ -100,6 +128,7 @@ fn step(nodes: usize) -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..nodes).prop_map(Step::Answered),
         (0..nodes).prop_map(Step::Failed),
+        (0..nodes).prop_map(Step::StandsBy),
         (0..nodes).prop_map(Step::Decided),
         (0..nodes).prop_map(Step::Undecided),
         proptest::option::of(0..nodes).prop_map(Step::Ask),
@@ -133,8 +162,11 @@ proptest! {
                         failed[node] = false;
                     }
                 }
-                Step::Failed(node) => {
-                    let moved = list.failed(node, now, random);
+                Step::Failed(node) | Step::StandsBy(node) => {
+                    let moved = match step {
+                        Step::Failed(_) => list.failed(node, now, random),
+                        _ => list.stands_by(node, now, random),
+                    };
                     failed[node] = true;
                     prop_assert!(list.rests(node, now), "a node rests after each failure");
                     let others = (0..nodes).any(|other| other != node && !rested[other]);
@@ -150,7 +182,7 @@ proptest! {
                 }
             }
             prop_assert!(list.in_use() < nodes);
-            let moves = matches!(step, Step::Answered(_) | Step::Failed(_));
+            let moves = matches!(step, Step::Answered(_) | Step::Failed(_) | Step::StandsBy(_));
             prop_assert!(moves || list.in_use() == before, "{step:?}");
             // No back-off is for ever.
             prop_assert!((0..nodes).all(|node| !list.rests(node, now + Backoff::NODE.ceiling)));
@@ -168,6 +200,7 @@ proptest! {
             match step {
                 Step::Answered(node) => _ = list.answered(node),
                 Step::Failed(node) => _ = list.failed(node, now, random),
+                Step::StandsBy(node) => _ = list.stands_by(node, now, random),
                 Step::Decided(node) => _ = list.decided(node),
                 Step::Undecided(node) => _ = list.undecided(node, now),
                 Step::Ask(tried) => _ = list.ask(tried, now),
