@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::start_node::start_node;
 use crate::agent::Agent;
 use crate::config::Config;
-use crate::monitor::{Ended, Tasks, clock};
+use crate::monitor::{Ended, Metrics, Tasks, clock};
 
 /// Time limit for the shutdown after a part has failed, which the other parts may wait for.
 const BROKEN_FAREWELL: Duration = Duration::from_secs(5);
@@ -31,6 +31,10 @@ pub(super) enum Roles {
 pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     let (stop_agent, stop_node) = (CancellationToken::new(), CancellationToken::new());
     let tasks = Tasks::default();
+    if roles != Roles::Agent {
+        // The agent's first values count, too.
+        Metrics::install();
+    }
     let agent = match roles {
         Roles::Node => None,
         Roles::Both | Roles::Agent if config.pbx.is_empty() => {

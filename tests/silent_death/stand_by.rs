@@ -83,6 +83,8 @@ fn an_agent_works_while_the_node_in_its_process_stands_by() {
         ));
     });
     drop(pbx.accept().unwrap());
+    let metrics = text(&standing, "/metrics");
+    assert!(metrics.contains("sidecall_agent_node_used"), "{metrics}");
     // The link that is down is reported to the node that serves.
     let reported =
         || active.get("/v1/status")["pbxs"].as_array().is_some_and(|all| all.iter().any(|p| p["pbx"] == "a"));

@@ -140,7 +140,7 @@ impl Lease {
                 Ok(Attempt::Missed) => (format!("{SOMEBODY} has the database"), RETRY),
                 // Another one takes it just now, or the server has ended the attempt.
                 Err(error @ (StoreError::Contended(_) | StoreError::Late(_) | StoreError::Disconnected(_)))
-                    if seen.is_none() || since_boot().saturating_sub(looked) < SILENT =>
+                    if since_boot().saturating_sub(looked) < SILENT || seen.is_none() && !wait.stands_by() =>
                 {
                     match &seen {
                         Some((seen, _)) => (format!("{} has the database", seen.owner), RETRY),

@@ -72,7 +72,10 @@ pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerCo
     match session.prepare(&keeper, lease.clone(), is_new).await {
         Ok(fence) => session.fence = Some(fence),
         Err(error) => {
-            // Others get it at once.
+            // Others get it at once, also if the server failed in the middle of a transaction.
+            drop(keeper);
+            session.patience = Patience::Each(ANSWER);
+            let _ = session.run("ROLLBACK").await;
             let _ = lease.release(&mut session).await;
             return Err(error);
         }
