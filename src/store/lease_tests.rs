@@ -41,8 +41,7 @@ async fn a_second_process_is_refused_while_the_first_one_lives() {
 async fn the_lease_of_a_killed_process_lapses() {
     let Some(database) = TestDatabase::postgres() else { return };
     database.open().await.close().await;
-    let left =
-        "UPDATE leases SET owner = 'process 1 on elsewhere', fencing = 7, expires = now() + INTERVAL '2 seconds'";
+    let left = "UPDATE leases SET owner = 'process 1 on elsewhere', fencing = 7, expires = now() + INTERVAL '1 second'";
     database.run(left).await;
     let next = database.open().await;
     next.put_numbers(vec![row("+12125550100")]).await.unwrap();
@@ -74,7 +73,8 @@ async fn a_process_that_was_stopped_in_a_transaction_loses_the_database() {
     let stopped = Store::open(&proxy.location()).await.unwrap();
     proxy.fail(Fault::SwallowFrom("COMMIT"));
     let successor = async {
-        let next = database.open().await;
+        let (told, _reasons) = watch::channel(None);
+        let next = Store::stand_by(database.location(), told).await.unwrap();
         next.put_numbers(vec![row("+12125550101")]).await.unwrap();
         proxy.heal();
         next
