@@ -1,6 +1,7 @@
 //! A real PostgreSQL server with an empty database.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::net::ports;
+use crate::net::small_disk::{SmallDisk, must};
 use crate::process::{Child, folder, on_path};
 use crate::{LabError, Result, server_or_skip};
 
@@ -16,16 +19,28 @@ use crate::{LabError, Result, server_or_skip};
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// The user of the database.
 const USER: &str = "sidecall";
+/// Enough for the calls of half an hour.
+const DISK_MB: u32 = 2_048;
 const READY: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A server on a socket in a folder of its own. It listens on no port.
+/// A server on a socket in a folder of its own. It listens on no port, unless it is asked to.
 #[derive(Debug)]
 pub struct Postgres {
+    server: Server,
+    child: Child,
+}
+
+/// What it is started with, each time.
+#[derive(Debug)]
+struct Server {
     dir: TempDir,
     programs: PathBuf,
     owner: Option<Owner>,
-    child: Child,
+    /// Where it listens besides.
+    port: Option<SocketAddr>,
+    /// Where its tables are, if not with everything else.
+    disk: Option<SmallDisk>,
 }
 
 /// The user that runs the server: PostgreSQL refuses root.
@@ -43,34 +58,58 @@ impl Postgres {
 
     /// Starts one. Its texts are sorted as people sort them, unless a column says otherwise.
     pub fn start() -> Result<Postgres> {
-        let programs = programs().ok_or_else(|| LabError::Missing(format!("initdb in PATH or {VERSIONS}")))?;
-        let dir = folder("postgres-")?;
-        let owner = Owner::unless_unprivileged()?;
-        if let Some(owner) = owner {
-            chown(dir.path(), Some(owner.user), Some(owner.group)).map_err(LabError::io("the server's folder"))?;
-        }
-        let mut initdb = command(&programs, "initdb", owner);
-        initdb.arg("-D").arg(dir.path().join("data")).args(["--no-sync", "-U", USER, "-A", "trust"]);
-        initdb.args(["-E", "UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en"]);
-        let mut initdb = Child::spawn(&mut initdb, dir.path().join("initdb.log"))?;
-        if !initdb.wait(READY).is_some_and(|status| status.success()) {
-            return Err(LabError::Missing(format!("a PostgreSQL that makes its files: {}", initdb.log())));
-        }
-        let child = spawn(&dir, &programs, owner)?;
-        let mut server = Postgres { dir, programs, owner, child };
-        server.child.wait_for_line("ready to accept connections", READY)?;
-        Ok(server)
+        Postgres::run(Server::make()?)
+    }
+
+    /// One that listens on a port of loopback alone, so that a proxy can stand in front of it, and whose tables are on a
+    /// small disk. Its address.
+    pub fn on_port_and_disk() -> Result<(Postgres, SocketAddr)> {
+        let (mut server, port) = (Server::make()?, ports::local());
+        let disk = SmallDisk::make(server.dir.path(), DISK_MB)?;
+        let tables = disk.data();
+        (server.port, server.disk) = (Some(port), Some(disk));
+        let postgres = Postgres::run(server)?;
+        // Not with the write-ahead log, without which the server would end.
+        postgres.say(port, &format!("CREATE TABLESPACE small LOCATION '{}'", tables.display()))?;
+        postgres.say(port, "ALTER DATABASE postgres SET default_tablespace = small")?;
+        Ok((postgres, port))
+    }
+
+    fn run(server: Server) -> Result<Postgres> {
+        let mut child = server.spawn()?;
+        child.wait_for_line("ready to accept connections", READY)?;
+        Ok(Postgres { server, child })
+    }
+
+    fn say(&self, port: SocketAddr, statement: &str) -> Result<()> {
+        let mut psql = command(&self.server.programs, "psql", None);
+        must(psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement]).arg(Postgres::url_at(port)))
+    }
+
+    /// From now on no table can grow.
+    pub fn fill_disk(&self) -> Result<()> {
+        self.server.disk.as_ref().map_or(Ok(()), |disk| disk.fill(self.child.pid()))
+    }
+
+    /// Tables can grow again.
+    pub fn free_disk(&self) -> Result<()> {
+        self.server.disk.as_ref().map_or(Ok(()), |disk| disk.free(self.child.pid()))
     }
 
     /// The folder of its socket.
     pub fn socket(&self) -> &Path {
-        self.dir.path()
+        self.server.dir.path()
     }
 
     /// The URL of its database.
     pub fn url(&self) -> String {
         let folder = self.socket().display().to_string().replace('/', "%2F");
         format!("postgres://{USER}@{folder}/postgres")
+    }
+
+    /// The same of a server on a port, or of a proxy in front of it.
+    pub fn url_at(at: SocketAddr) -> String {
+        format!("postgres://{USER}@{at}/postgres")
     }
 
     /// Ends it, and all connections.
@@ -84,7 +123,7 @@ impl Postgres {
     /// Ends it and starts it again.
     pub fn restart(&mut self) -> Result<()> {
         self.stop();
-        self.child = spawn(&self.dir, &self.programs, self.owner)?;
+        self.child = self.server.spawn()?;
         self.child.wait_for_line("ready to accept connections", READY)
     }
 }
@@ -93,6 +132,47 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+impl Server {
+    /// Makes its files.
+    fn make() -> Result<Server> {
+        let programs = programs().ok_or_else(|| LabError::Missing(format!("initdb in PATH or {VERSIONS}")))?;
+        let dir = folder("postgres-")?;
+        let owner = Owner::unless_unprivileged()?;
+        if let Some(owner) = owner {
+            chown(dir.path(), Some(owner.user), Some(owner.group)).map_err(LabError::io("the server's folder"))?;
+        }
+        let mut initdb = command(&programs, "initdb", owner);
+        initdb.arg("-D").arg(dir.path().join("data")).args(["--no-sync", "-U", USER, "-A", "trust"]);
+        initdb.args(["-E", "UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en"]);
+        let mut initdb = Child::spawn(&mut initdb, dir.path().join("initdb.log"))?;
+        if !initdb.wait(READY).is_some_and(|status| status.success()) {
+            return Err(LabError::Missing(format!("a PostgreSQL that makes its files: {}", initdb.log())));
+        }
+        Ok(Server { dir, programs, owner, port: None, disk: None })
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let dir = self.dir.path();
+        let mut postgres = match (&self.disk, self.owner) {
+            (None, owner) => command(&self.programs, "postgres", owner),
+            (Some(_), None) => return Err(LabError::Missing("root, for a disk of its own".to_owned())),
+            (Some(disk), Some(owner)) => {
+                let mut postgres = disk.command([owner.user, owner.group], &self.programs.join("postgres"));
+                postgres.current_dir("/");
+                postgres
+            }
+        };
+        postgres.arg("-D").arg(dir.join("data")).arg("-k").arg(dir);
+        match self.port {
+            Some(port) => postgres.args(["-h", &port.ip().to_string(), "-p", &port.port().to_string()]),
+            None => postgres.args(["-h", ""]),
+        };
+        // It need not survive the machine.
+        postgres.args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"]);
+        Child::spawn(&mut postgres, dir.join("log"))
     }
 }
 
@@ -129,12 +209,4 @@ fn command(programs: &Path, name: &str, owner: Option<Owner>) -> Command {
         command.gid(group).uid(user);
     }
     command
-}
-
-fn spawn(dir: &TempDir, programs: &Path, owner: Option<Owner>) -> Result<Child> {
-    let mut postgres = command(programs, "postgres", owner);
-    postgres.arg("-D").arg(dir.path().join("data")).arg("-k").arg(dir.path());
-    // It need not survive the machine.
-    postgres.args(["-h", "", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"]);
-    Child::spawn(&mut postgres, dir.path().join("log"))
 }

@@ -24,6 +24,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Interval of pings, and the silence after which the node counts as gone.
 const PING: Duration = Duration::from_secs(20);
 const SILENT: Duration = Duration::from_secs(50);
+/// A stream that has lasted so long works: the back-off begins anew. A node that ends each stream sooner is asked less and
+/// less often.
+const WORKS: Duration = Duration::from_secs(5);
 /// Maximum number of ids of received messages to keep; a node repeats only what wasn't acknowledged.
 const REMEMBERED: usize = 1000;
 
@@ -126,8 +129,7 @@ impl Stream {
                 }
                 End::Again(why) => why,
             };
-            // A stream that lasted resets the back-off.
-            failures = if opened.elapsed() > SILENT { 1 } else { failures + 1 };
+            failures = failures_after(failures, opened.elapsed());
             let wait = Backoff::LINK.wait(failures, rand::random());
             if self.news.send(News::Lost { why, wait }).await.is_err() {
                 return;
@@ -238,6 +240,11 @@ impl Stream {
     }
 }
 
+/// How many failures in a row it is with one of a stream that lasted so long.
+fn failures_after(before: u32, lasted: Duration) -> u32 {
+    if lasted > WORKS { 1 } else { before.saturating_add(1) }
+}
+
 async fn bind(api: &Api, new: &NewClient) -> Result<ClientCreated, ApiError> {
     api.send(Method::POST, &["v1", "clients"], new).await
 }
@@ -250,4 +257,17 @@ pub(super) fn id_of(text: &str) -> Option<String> {
 /// `{"ack":"0193…"}`
 async fn acknowledge(socket: &mut Socket, id: &str) -> Result<(), WsError> {
     socket.send(Frame::text(serde_json::json!({"ack": id}).to_string())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_worked_begins_the_back_off_anew_and_one_that_did_not_prolongs_it() {
+        // Nodes change every ten seconds: nobody has failed often because of that.
+        assert_eq!(failures_after(7, Duration::from_secs(10)), 1);
+        assert_eq!(failures_after(7, Duration::from_millis(200)), 8);
+        assert_eq!(failures_after(0, Duration::ZERO), 1);
+    }
 }
