@@ -51,6 +51,12 @@ pub(crate) fn real_time() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
+/// How a process is started whose database is on this server.
+pub(crate) fn on(server: &lab::Postgres) -> impl Fn(&mut Command, &mut String) + Clone + use<> {
+    let url = server.url();
+    move |_: &mut Command, config: &mut String| *config = config.replace("sidecall.db", &url)
+}
+
 impl Daemon {
     pub(crate) fn start(role: &'static str, set_up: impl Fn(&mut Command, &mut String) + 'static) -> Daemon {
         let own = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use sidecall::store::Store;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::{AGENT, ALICE, Daemon};
+use crate::daemon::{AGENT, ALICE, Daemon, on};
 
 const BOB: &str = "+12125550101";
 /// What is late is tried again for seconds.
@@ -36,11 +36,7 @@ fn a_process_that_was_stopped_while_it_wrote_decides_no_call_either() {
 /// Another one has taken over meanwhile, and a request waits for it.
 fn decides_no_call_when_it_continues_after(something: fn(&Daemon)) {
     let Some(server) = lab::Postgres::or_skip() else { return };
-    let url = server.url();
-    let start = || {
-        let url = url.clone();
-        Daemon::start("node", move |_, config| *config = config.replace("sidecall.db", &url))
-    };
+    let start = || Daemon::start("node", on(&server));
     let mut stopped = start();
     something(&stopped);
     stopped.signal("STOP");

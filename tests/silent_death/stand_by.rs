@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
 
-use crate::daemon::{ALICE, Daemon, wait_until};
+use crate::daemon::{ALICE, Daemon, on, wait_until};
 
 const BOB: &str = "+12125550101";
 const SOON: Duration = Duration::from_secs(15);
@@ -19,12 +19,8 @@ fn text(daemon: &Daemon, path: &str) -> String {
 #[test]
 fn a_node_stands_by_and_takes_over_when_the_other_one_is_killed() {
     let Some(server) = lab::Postgres::or_skip() else { return };
-    let url = server.url();
-    let active = Daemon::start("node", {
-        let url = url.clone();
-        move |_, config| *config = config.replace("sidecall.db", &url)
-    });
-    let next = Daemon::stand_by("node", move |_, config| *config = config.replace("sidecall.db", &url));
+    let active = Daemon::start("node", on(&server));
+    let next = Daemon::stand_by("node", on(&server));
     // Who it is stands where administrators look, and nowhere else.
     next.says(&format!("the node stands by: process {} on ", active.pid()), SOON);
     assert_eq!(text(&next, "/healthz"), "the node stands by\n");
@@ -44,19 +40,11 @@ fn a_node_stands_by_and_takes_over_when_the_other_one_is_killed() {
 #[test]
 fn a_node_that_stands_by_can_be_stopped_and_one_that_is_stopped_lets_it_serve() {
     let Some(server) = lab::Postgres::or_skip() else { return };
-    let url = server.url();
-    let on_postgres = move |config: &mut String| *config = config.replace("sidecall.db", &url);
-    let mut active = Daemon::start("node", {
-        let on_postgres = on_postgres.clone();
-        move |_, config| on_postgres(config)
-    });
-    let mut stopped = Daemon::stand_by("node", {
-        let on_postgres = on_postgres.clone();
-        move |_, config| on_postgres(config)
-    });
+    let mut active = Daemon::start("node", on(&server));
+    let mut stopped = Daemon::stand_by("node", on(&server));
     stopped.signal("TERM");
     assert_eq!(stopped.wait(SOON).and_then(|status| status.code()), Some(0), "{}", stopped.log());
-    let next = Daemon::stand_by("node", move |_, config| on_postgres(config));
+    let next = Daemon::stand_by("node", on(&server));
     active.signal("TERM");
     assert_eq!(active.wait(SOON).and_then(|status| status.code()), Some(0), "{}", active.log());
     next.wait_ready();
@@ -66,15 +54,12 @@ fn a_node_that_stands_by_can_be_stopped_and_one_that_is_stopped_lets_it_serve() 
 #[test]
 fn an_agent_works_while_the_node_in_its_process_stands_by() {
     let Some(server) = lab::Postgres::or_skip() else { return };
-    let url = server.url();
-    let active = Daemon::start("node", {
-        let url = url.clone();
-        move |_, config| *config = config.replace("sidecall.db", &url)
-    });
+    let on_server = on(&server);
+    let active = Daemon::start("node", on_server.clone());
     let pbx = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (port, other) = (pbx.local_addr().unwrap().port(), format!("http://{}", active.address()));
-    let standing = Daemon::stand_by("run", move |_, config| {
-        *config = config.replace("sidecall.db", &url);
+    let standing = Daemon::stand_by("run", move |command, config| {
+        on_server(command, config);
         let own = config.lines().find_map(|line| line.strip_prefix("node = ")).unwrap().to_owned();
         *config = config.replace(&format!("node = {own}"), &format!("nodes = [{own}, \"{other}\"]"));
         config.push_str(&format!(
