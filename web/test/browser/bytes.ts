@@ -25,7 +25,16 @@ async function digest(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-export const picker = (someone: Someone, label: "Files" | "Folder") => someone.page.locator(`input[type=file][aria-label=${label}]`);
+type Files = Parameters<Locator["setInputFiles"]>[0];
+
+/** Picks files, or a folder, to be sent. */
+export async function pick(someone: Someone, files: Files, label: "Files" | "Folder" = "Files"): Promise<void> {
+  await untilFilesCanBeSent(someone);
+  await someone.page.locator(`input[type=file][aria-label=${label}]`).setInputFiles(files);
+}
+
+/** The call is shown before that, pickers included: its conversation is made meanwhile. */
+export const untilFilesCanBeSent = (someone: Someone) => someone.page.locator("main.call[data-drop]").waitFor();
 
 /** Drops a small file on an element, or pastes it there. Whether the page takes it: else the browser does what it does with files. */
 export function bring(someone: Someone, how: "drop" | "paste", name: string, selector: string): Promise<boolean> {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { NodeDouble } from "../double/node.ts";
+import { pick } from "./bytes.ts";
 import { launch, Someone, until } from "./people.ts";
 
 const [ALICE, BOB] = ["+12125550100", "+13105552001"];
@@ -54,7 +55,7 @@ test("a network that is cut for ten seconds costs nothing but the time", { timeo
   await bob.click("Accept");
   await bob.watches("Camera of Alice Archer");
   writeFileSync(`${folder}/large.bin`, Buffer.alloc(SIZE, "sidecall"));
-  await alice.page.locator("input[type=file][aria-label=Files]").setInputFiles(`${folder}/large.bin`);
+  await pick(alice, `${folder}/large.bin`);
   await bob.click("Accept");
   const progress = () => bob.page.locator("progress").evaluate((element) => (element as HTMLProgressElement).value);
   await until(async () => Number(await progress()) > 0.05, "some of it");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, test } from "node:test";
-import { bring, MB, picker, save, write } from "./bytes.ts";
+import { bring, MB, pick, save, untilFilesCanBeSent, write } from "./bytes.ts";
 import { type Someone, until } from "./people.ts";
 import { scene } from "./scene.ts";
 
@@ -42,7 +42,7 @@ test("50 MB arrive with equal digests, beside the picture", { timeout: 180_000 }
   await bob.click("Accept");
   await bob.watches("Camera of Alice Archer");
   const sha256 = write(`${folder}/large.bin`, 50 * MB);
-  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await pick(alice, `${folder}/large.bin`);
   await bob.sees("would like to send you “large.bin” (52.4 MB)");
   await bob.click("Accept");
   await bob.page.locator(".bubble.files").waitFor({ timeout: 120_000 });
@@ -58,7 +58,7 @@ test("a transfer says how fast it goes and how long it still takes", { timeout: 
     const [now, began] = [Date.now, Date.now()];
     Date.now = () => began + (now() - began) * 10;
   });
-  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await pick(alice, `${folder}/large.bin`);
   await bob.click("Accept");
   await bob.page.locator(".transfers .detail", { hasText: / of 62\.9 MB · [\d.]+ [kM]?B\/s, \d+:\d\d left/ }).waitFor();
   await bob.page.locator(".bubble.files").waitFor({ timeout: 60_000 });
@@ -69,7 +69,7 @@ test("a folder arrives with its paths, and an empty file with it", { timeout: 12
   write(`${folder}/plans/a.txt`, 70_000);
   write(`${folder}/plans/old/b.bin`, MB + 3);
   write(`${folder}/plans/empty`, 0);
-  await picker(alice, "Folder").setInputFiles(`${folder}/plans`);
+  await pick(alice, `${folder}/plans`, "Folder");
   await bob.sees("3 files, “plans”");
   await bob.click("Accept");
   await bob.page.locator(".bubble.files summary").click({ timeout: 60_000 });
@@ -80,7 +80,7 @@ test("a folder arrives with its paths, and an empty file with it", { timeout: 12
 test("of a folder with many files, each one can be saved", { timeout: 120_000 }, async () => {
   mkdirSync(`${folder}/plans`);
   for (let n = 0; n < 120; n += 1) write(`${folder}/plans/${n}.txt`, n + 1);
-  await picker(alice, "Folder").setInputFiles(`${folder}/plans`);
+  await pick(alice, `${folder}/plans`, "Folder");
   await bob.click("Accept");
   await bob.page.locator(".bubble.files summary").click({ timeout: 60_000 });
   const rows = bob.page.locator(".bubble.files li");
@@ -97,7 +97,7 @@ test("of a folder with many files, each one can be saved", { timeout: 120_000 },
 
 test("a transfer goes on after its connection has broken, and its digest is right", { timeout: 180_000 }, async () => {
   const sha256 = write(`${folder}/large.bin`, 60 * MB);
-  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await pick(alice, `${folder}/large.bin`);
   await bob.click("Accept");
   await until(async () => (await share(bob)) > 0.1, "some of it");
   const before = await share(bob);
@@ -109,7 +109,7 @@ test("a transfer goes on after its connection has broken, and its digest is righ
 
 test("a paused transfer stands still until it is resumed", { timeout: 120_000 }, async () => {
   const sha256 = write(`${folder}/large.bin`, 60 * MB);
-  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await pick(alice, `${folder}/large.bin`);
   await bob.click("Accept");
   await bob.click("Pause");
   await alice.sees("Paused");
@@ -123,7 +123,7 @@ test("a paused transfer stands still until it is resumed", { timeout: 120_000 },
 for (const reloads of ["receiver", "sender"]) {
   test(`a transfer whose ${reloads} loads the page again is over, and the files can be sent again`, { timeout: 120_000 }, async () => {
     const sha256 = write(`${folder}/large.bin`, 60 * MB);
-    await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+    await pick(alice, `${folder}/large.bin`);
     await bob.click("Accept");
     await bob.click("Pause");
     await alice.sees("Paused");
@@ -132,7 +132,7 @@ for (const reloads of ["receiver", "sender"]) {
     await other.sees("Stopped: the other side left, or loaded its page again.", 45_000);
     if (reloads === "receiver") await bob.sees("Not received. Stopped: this page was closed, or loaded again.");
     if (reloads === "receiver") await alice.click("Send again");
-    else await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+    else await pick(alice, `${folder}/large.bin`);
     await bob.click("Accept");
     await bob.page.getByRole("button", { name: "Save", exact: true }).waitFor({ timeout: 60_000 });
     assert.equal((await save(bob)).sha256, sha256);
@@ -141,7 +141,7 @@ for (const reloads of ["receiver", "sender"]) {
 
 test("files that are on their way when somebody hangs up are named as lost, in the chat and in the recent calls", { timeout: 60_000 }, async () => {
   write(`${folder}/large.bin`, 60 * MB);
-  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await pick(alice, `${folder}/large.bin`);
   await bob.click("Accept");
   await bob.click("Pause");
   await alice.sees("Paused");
@@ -156,7 +156,7 @@ test("files that are on their way when somebody hangs up are named as lost, in t
 
 test("received files are still there after a reload", { timeout: 120_000 }, async () => {
   const sha256 = write(`${folder}/a.bin`, 300_000);
-  await picker(alice, "Files").setInputFiles(`${folder}/a.bin`);
+  await pick(alice, `${folder}/a.bin`);
   await bob.click("Accept");
   await bob.page.locator(".bubble.files").waitFor({ timeout: 60_000 });
   await bob.page.reload();
@@ -165,10 +165,10 @@ test("received files are still there after a reload", { timeout: 120_000 }, asyn
 
 test("files that are not wanted are not sent, and the sender may change its mind", { timeout: 60_000 }, async () => {
   write(`${folder}/a.bin`, 300_000);
-  await picker(alice, "Files").setInputFiles(`${folder}/a.bin`);
+  await pick(alice, `${folder}/a.bin`);
   await bob.click("Not now");
   await alice.sees("Stopped");
-  await picker(alice, "Files").setInputFiles(`${folder}/a.bin`);
+  await pick(alice, `${folder}/a.bin`);
   await bob.sees("would like to send you");
   await alice.page.locator(".transfers button[aria-label=Cancel]").click();
   await bob.page.locator(".invitation").waitFor({ state: "detached" });
@@ -176,6 +176,7 @@ test("files that are not wanted are not sent, and the sender may change its mind
 
 test("files can be dropped and pasted", { timeout: 60_000 }, async () => {
   const places = [["drop", "main.call"], ["paste", "textarea"], ["drop", "header.bar"], ["paste", "body"]] as const;
+  await untilFilesCanBeSent(alice);
   for (const [n, [how, place]] of places.entries()) {
     assert.ok(await bring(alice, how, `${n}.txt`, place));
     await bob.sees(`“${n}.txt”`);

@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import puppeteer, { type Browser as Firefox, type ElementHandle, type Page } from "puppeteer-core";
 import { Program } from "../double/program.ts";
+import { pick } from "./bytes.ts";
 import { launch, Someone, until } from "./people.ts";
 
 const BINARY = process.env["SIDECALL"] || undefined;
@@ -106,7 +107,7 @@ test("Chromium and Firefox show each other cameras, write, and send files", { ti
   assert.equal(digest(readFileSync(await (await saved).path())), digest(bytes));
 
   const answer = bytes.subarray(0, 3_000_000);
-  await alice.page.locator("input[type=file][aria-label=Files]").setInputFiles([
+  await pick(alice, [
     { name: "answer.bin", mimeType: "application/octet-stream", buffer: answer },
   ]);
   await click(bob, "Accept");

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { Program } from "../double/program.ts";
-import { MB, picker, save, write } from "./bytes.ts";
+import { MB, pick, save, write } from "./bytes.ts";
 import { launch, Someone } from "./people.ts";
 
 const BINARY = process.env["SIDECALL"] || undefined;
@@ -93,7 +93,7 @@ test("files arrive with equal digests in both directions, and the pictures go on
   const sent = [prepare(alice, bob, "plans", size), prepare(alice, bob, "photos", size), prepare(bob, alice, "answers", size)];
   const pictures = [await observe(alice), await observe(bob)];
   const begin = Date.now();
-  for (const { from, digests } of sent) await picker(from, "Files").setInputFiles([...digests.keys()].map((name) => `${folder}/${name}`));
+  for (const { from, digests } of sent) await pick(from, [...digests.keys()].map((name) => `${folder}/${name}`));
   const arrived = (someone: Someone, n: number) => someone.page.locator(".theirs .bubble.files").nth(n - 1).waitFor({ timeout: PATIENCE });
   await Promise.all([arrived(bob, 2), arrived(alice, 1)]);
   const seconds = (Date.now() - begin) / 1000;

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { NodeDouble } from "../double/node.ts";
+import { pick } from "./bytes.ts";
 import { launch, Someone } from "./people.ts";
 
 const [ALICE, BOB] = ["+12125550100", "+13105552001"];
@@ -101,13 +102,13 @@ test("the pages of a call", { timeout: 240_000 }, async () => {
   await alice.click("Accept");
   await alice.watches("Camera of Bob Baker");
   await alice.click("Camera");
-  await bob.page.locator("input[type=file][aria-label=Files]").setInputFiles([
+  await pick(bob, [
     { name: "Ground floor.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(1_200_000, 1) },
     { name: "First floor.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(900_000, 2) },
   ]);
   await alice.click("Accept");
   await alice.page.locator(".bubble.files").waitFor();
-  await bob.page.locator("input[type=file][aria-label=Files]").setInputFiles([
+  await pick(bob, [
     { name: "Site video.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(40_000_000, 1) },
   ]);
   await alice.click("Accept");

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { Program } from "../double/program.ts";
+import { pick } from "./bytes.ts";
 import { launch, Someone, takeOver, until } from "./people.ts";
 
 const BINARY = process.env["SIDECALL"] || undefined;
@@ -39,7 +40,7 @@ test("a call with the real node, from enrolment to the end", { timeout: 120_000,
   await bob.watches("Camera of Alice Archer");
   await bob.click("Screen");
   await alice.watches("Screen of Bob Baker", 1);
-  await alice.page.locator("input[type=file][aria-label=Files]").setInputFiles([
+  await pick(alice, [
     { name: "a.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(5_000_000, 7) },
   ]);
   await bob.click("Accept");

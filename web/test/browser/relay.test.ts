@@ -7,7 +7,7 @@ import type { Browser } from "playwright-core";
 import { Coturn, hasCoturn } from "../double/coturn.ts";
 import { freePort } from "../double/ports.ts";
 import { Program } from "../double/program.ts";
-import { MB, picker, save, write } from "./bytes.ts";
+import { MB, pick, save, write } from "./bytes.ts";
 import { launch, Someone } from "./people.ts";
 
 const BINARY = process.env["SIDECALL"] || undefined;
@@ -72,7 +72,7 @@ test("all media go through the relay, and no other way is even tried", { timeout
   await bob.click("Camera");
   await alice.watches("Camera of Bob Baker");
   const sha256 = write(`${folder}/plan.bin`, 5 * MB);
-  await picker(alice, "Files").setInputFiles(`${folder}/plan.bin`);
+  await pick(alice, `${folder}/plan.bin`);
   await bob.click("Accept");
   await bob.page.locator(".bubble.files").waitFor({ timeout: 60_000 });
   assert.deepEqual(await save(bob), { name: "plan.bin", sha256 });

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { Program } from "../double/program.ts";
 import { Terminal } from "../double/terminal.ts";
+import { pick } from "./bytes.ts";
 import { launch, Someone, until } from "./people.ts";
 
 const BINARY = process.env["SIDECALL"] || undefined;
@@ -36,7 +37,7 @@ const digest = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex
 
 async function send(...files: readonly (readonly [string, Buffer])[]): Promise<void> {
   const payloads = files.map(([name, buffer]) => ({ name, mimeType: "application/octet-stream", buffer }));
-  await alice.page.locator("input[type=file][aria-label=Files]").setInputFiles(payloads);
+  await pick(alice, payloads);
 }
 
 test("a terminal receives files, sees the browser's words, and survives a reload", { timeout: 120_000, skip: BINARY === undefined }, async () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after, before, test } from "node:test";
 import type { Page } from "playwright-core";
-import { MB, picker, write } from "../browser/bytes.ts";
+import { MB, pick, write } from "../browser/bytes.ts";
 import type { Someone } from "../browser/people.ts";
 import { ALICE, BOB, quantile, Setting } from "./setting.ts";
 
@@ -78,7 +78,7 @@ async function bare(from: Page, to: Page): Promise<number> {
 async function file(from: Someone, to: Someone, name: string): Promise<number> {
   write(`${folder}/${name}`, SIZE);
   const begin = Date.now();
-  await picker(from, "Files").setInputFiles(`${folder}/${name}`);
+  await pick(from, `${folder}/${name}`);
   await to.page.locator(".theirs .bubble.files", { hasText: name }).waitFor({ timeout: 120_000 });
   return Date.now() - begin;
 }
