@@ -19,6 +19,8 @@ pub(crate) enum Reply {
     Silence,
     /// A route that adds nothing.
     Route(&'static str),
+    /// The same, that long after the announcement.
+    LateRoute(&'static str, Duration),
     /// The packet trunk, with an address.
     Packet,
     /// The packet trunk, where the first number calls the second.
@@ -166,7 +168,7 @@ impl Drop for AgentDouble {
 fn answer(reply: Reply) -> Option<Vec<(&'static str, String)>> {
     let variables = match reply {
         Reply::Silence => return None,
-        Reply::Route(route) => vec![("route", route), ("call", "c-1")],
+        Reply::Route(route) | Reply::LateRoute(route, _) => vec![("route", route), ("call", "c-1")],
         Reply::Packet => vec![
             ("route", "packet"),
             ("call", "c-1"),
@@ -212,7 +214,12 @@ fn note(
     let seen = names.iter().map(|field| ((*field).to_owned(), value(field))).collect();
     let mut state = state.lock().unwrap();
     state.announcements.push(Fields(seen));
-    let mut variables = answer(state.reply)?;
+    let reply = state.reply;
+    drop(state);
+    if let Reply::LateRoute(_, after) = reply {
+        thread::sleep(after);
+    }
+    let mut variables = answer(reply)?;
     // The lab's numbers: +12125551001 is 1001.
     if let Some(extension) = value("called").strip_prefix("+1212555") {
         variables.push(("extension", extension.to_owned()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::{CallReport, Calls, Kind, Pbx, PbxConfig};
+use lab::{CallReport, Calls, Habit, Kind, Pbx, PbxConfig, Phone};
 
 use crate::agent_double::{AgentDouble, Reply, listen_directly};
 use crate::{NUMBER, UUI, call, millis, on_one, packet, pstn, set_in_front};
@@ -99,6 +99,20 @@ pub(super) fn an_answer_releases_the_call_quickly(kind: Kind) {
         );
         assert_eq!((plain.answered(), held.answered()), (60, 60));
         assert!(ms(&held, 50.0) - ms(&plain, 50.0) < 60.0);
+    });
+}
+
+/// The call has gone on when the answer comes: the phone rings.
+pub(super) fn an_answer_that_comes_too_late_costs_no_call(kind: Kind) {
+    on_one(kind, |pbx| {
+        let pstn = Phone::listen(pbx.config().pstn, &Habit::after(800)).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::LateRoute("pstn", Duration::from_millis(700)));
+        let report = call(pbx);
+        assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+        assert!(millis(&report) >= 1_200, "{} ms: the answer was not late", millis(&report));
+        assert_eq!(agent.announcements().len(), 1);
+        // Asterisk dials again.
+        assert_eq!(pstn.invites().len(), if kind == Kind::Asterisk { 2 } else { 1 });
     });
 }
 

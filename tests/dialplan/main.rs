@@ -78,6 +78,7 @@ lab::on_both_pbxs! {
     a_call_whose_trunk_fails_falls_back_to_the_pstn,
     a_call_whose_trunk_is_gone_falls_back_to_the_pstn,
     what_the_called_person_does_is_not_tried_again,
+    an_answer_that_comes_too_late_costs_no_call,
     a_caller_may_give_up_during_the_hold,
     what_a_phone_claims_goes_no_further,
     a_received_address_is_believed_from_the_trusted_trunk_only,
