@@ -28,13 +28,21 @@ mod open;
 mod postgres_tests;
 mod prune;
 mod record;
+#[cfg(test)]
+mod retry_tests;
 mod settings;
 mod sip_messages;
 mod sql;
 #[cfg(test)]
 mod test_database;
 #[cfg(test)]
+mod test_protocol;
+#[cfg(test)]
 mod test_proxy;
+#[cfg(test)]
+mod test_writes;
+#[cfg(test)]
+mod upgrade_tests;
 mod writer;
 
 pub use bindings::{Binding, Renewal};

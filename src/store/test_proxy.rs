@@ -9,6 +9,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::Location;
 use super::test_database::TestDatabase;
+use super::test_protocol::{ProxiedRequest, RequestReader, refusal};
 
 /// What is to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +26,61 @@ pub(in crate::store) enum Fault {
     Swallow,
     /// No connection can be made.
     Refuse,
+    /// The server fails the next statements with this word, as many as this, with this SQLSTATE.
+    Fail { word: &'static str, code: &'static str, times: u32 },
+    /// The server fails some statements of the writer's transactions with 40001 or 40P01.
+    FailSome(Dice),
+    /// The connection breaks at some statements of the writer's transactions, before or after the server runs them.
+    CutSome(Dice),
+}
+
+/// How many statements in a row fail at most by [`Dice`]: a transaction that fails is made again as often.
+const IN_A_ROW: u8 = 4;
+
+/// Which statements fail, by random numbers from a seed. After as many failures as a transaction survives, the next commit
+/// succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Dice {
+    state: u64,
+    one_in: u64,
+    in_a_row: u8,
+}
+
+impl Dice {
+    /// One statement in so many fails.
+    pub(in crate::store) fn new(seed: u64, one_in: u64) -> Dice {
+        Dice { state: seed, one_in, in_a_row: 0 }
+    }
+
+    /// The dice for the next statement, and in which of two ways this one fails, if it does.
+    fn throw(self, statement: &str) -> (Dice, Option<bool>) {
+        // SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
+        let state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let number = z ^ (z >> 31);
+        let fails = number.is_multiple_of(self.one_in) && self.in_a_row < IN_A_ROW;
+        let in_a_row = match (fails, statement.starts_with("COMMIT")) {
+            (true, _) => self.in_a_row + 1,
+            (false, true) => 0,
+            (false, false) => self.in_a_row,
+        };
+        let which = (number / self.one_in).is_multiple_of(2);
+        (Dice { state, in_a_row, ..self }, fails.then_some(which))
+    }
+}
+
+/// What is to happen, and how much has.
+#[derive(Default)]
+struct Plan {
+    fault: Option<Fault>,
+    failures: u32,
 }
 
 /// The proxy, and the server behind it. Both end when it is dropped.
 pub(in crate::store) struct Proxy {
     folder: TempDir,
-    fault: Arc<Mutex<Option<Fault>>>,
+    plan: Arc<Mutex<Plan>>,
 }
 
 impl Proxy {
@@ -39,83 +89,107 @@ impl Proxy {
         let server = server.socket().join(".s.PGSQL.5432");
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
-        let fault = Arc::<Mutex<Option<Fault>>>::default();
-        let shared = fault.clone();
+        let plan = Arc::<Mutex<Plan>>::default();
+        let shared = plan.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if *lock(&shared) != Some(Fault::Refuse) {
+                if lock(&shared).fault != Some(Fault::Refuse) {
                     tokio::spawn(pass(client, UnixStream::connect(&server).await.unwrap(), shared.clone()));
                 }
             }
         });
-        Proxy { folder, fault }
+        Proxy { folder, plan }
     }
 
     pub(in crate::store) fn location(&self) -> Location {
         let folder = self.folder.path().display().to_string().replace('/', "%2F");
-        PathBuf::from(format!("postgres://sidecall@{folder}/postgres")).try_into().unwrap()
+        PathBuf::from(format!("postgres://sidecall@{folder}/postgres?sslmode=disable")).try_into().unwrap()
     }
 
     pub(in crate::store) fn fail(&self, fault: Fault) {
-        *lock(&self.fault) = Some(fault);
+        lock(&self.plan).fault = Some(fault);
     }
 
     /// What passes from now on passes. What was swallowed is lost.
     pub(in crate::store) fn heal(&self) {
-        *lock(&self.fault) = None;
+        lock(&self.plan).fault = None;
     }
 
     /// What is still to happen, or happens.
     pub(in crate::store) fn fault(&self) -> Option<Fault> {
-        *lock(&self.fault)
+        lock(&self.plan).fault
+    }
+
+    /// How many requests have failed.
+    pub(in crate::store) fn failures(&self) -> u32 {
+        lock(&self.plan).failures
     }
 }
 
-fn lock(fault: &Mutex<Option<Fault>>) -> MutexGuard<'_, Option<Fault>> {
-    fault.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
+    plan.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What happens to a statement.
+/// What happens to a request.
 enum Fate {
     Passes,
+    Fails { code: &'static str },
     IsCut { reaches_server: bool },
     IsSwallowed,
 }
 
-fn fate(sent: &[u8], fault: &Mutex<Option<Fault>>) -> Fate {
-    let has = |word: &str| sent.windows(word.len()).any(|part| part == word.as_bytes());
-    let mut fault = lock(fault);
-    let (next, fate) = match *fault {
-        Some(Fault::CutBefore(word)) if has(word) => (None, Fate::IsCut { reaches_server: false }),
-        Some(Fault::CutAfter(word)) if has(word) => (None, Fate::IsCut { reaches_server: true }),
-        Some(Fault::CutAfterAndRefuse(word)) if has(word) => {
-            (Some(Fault::Refuse), Fate::IsCut { reaches_server: true })
-        }
-        Some(Fault::SwallowFrom(word)) if has(word) => (Some(Fault::Swallow), Fate::IsSwallowed),
-        Some(Fault::Swallow) => (Some(Fault::Swallow), Fate::IsSwallowed),
-        other => (other, Fate::Passes),
-    };
-    *fault = next;
-    fate
+impl Plan {
+    /// Decides about a request. `writes` says whether its statement is of a transaction of the writer.
+    fn fate(&mut self, statement: &str, writes: bool) -> Fate {
+        let has = |word: &str| statement.contains(word);
+        // No server fails a rollback.
+        let may_fail = writes && !statement.is_empty() && !has("ROLLBACK");
+        let (next, fate) = match self.fault {
+            Some(Fault::CutBefore(word)) if has(word) => (None, Fate::IsCut { reaches_server: false }),
+            Some(Fault::CutAfter(word)) if has(word) => (None, Fate::IsCut { reaches_server: true }),
+            Some(Fault::CutAfterAndRefuse(word)) if has(word) => {
+                (Some(Fault::Refuse), Fate::IsCut { reaches_server: true })
+            }
+            Some(Fault::SwallowFrom(word)) if has(word) => (Some(Fault::Swallow), Fate::IsSwallowed),
+            Some(Fault::Swallow) => (Some(Fault::Swallow), Fate::IsSwallowed),
+            Some(Fault::Fail { word, code, times }) if has(word) => {
+                let rest = (times > 1).then(|| Fault::Fail { word, code, times: times - 1 });
+                (rest, Fate::Fails { code })
+            }
+            Some(Fault::FailSome(dice)) if may_fail => {
+                let (dice, which) = dice.throw(statement);
+                let code = which.map(|which| if which { "40001" } else { "40P01" });
+                (Some(Fault::FailSome(dice)), code.map_or(Fate::Passes, |code| Fate::Fails { code }))
+            }
+            Some(Fault::CutSome(dice)) if may_fail => {
+                let (dice, which) = dice.throw(statement);
+                let cut = which.map(|reaches_server| Fate::IsCut { reaches_server });
+                (Some(Fault::CutSome(dice)), cut.unwrap_or(Fate::Passes))
+            }
+            other => (other, Fate::Passes),
+        };
+        self.fault = next;
+        self.failures += u32::from(!matches!(fate, Fate::Passes));
+        fate
+    }
 }
 
-async fn pass(mut client: UnixStream, mut server: UnixStream, fault: Arc<Mutex<Option<Fault>>>) {
+async fn pass(mut client: UnixStream, mut server: UnixStream, plan: Arc<Mutex<Plan>>) {
     let (mut sent, mut received) = ([0; 8192], [0; 8192]);
+    let (mut requests, mut writes) = (RequestReader::default(), false);
     loop {
         tokio::select! {
             n = client.read(&mut sent) => {
                 let Ok(n @ 1..) = n else { return };
-                match fate(&sent[..n], &fault) {
-                    Fate::Passes => server.write_all(&sent[..n]).await.unwrap(),
-                    Fate::IsCut { reaches_server: false } => return,
-                    Fate::IsCut { reaches_server: true } => {
-                        server.write_all(&sent[..n]).await.unwrap();
-                        // The answer comes after the commit, and goes no further.
-                        assert_ne!(server.read(&mut received).await.unwrap(), 0);
+                requests.push(&sent[..n]);
+                while let Some(request) = requests.take() {
+                    // A read that may take long begins with this word alone.
+                    writes |= request.statement.starts_with("BEGIN;");
+                    let fate = lock(&plan).fate(&request.statement, writes);
+                    writes &= !["COMMIT", "ROLLBACK"].contains(&request.statement.as_str());
+                    if !meet(fate, &request, &mut server).await {
                         return;
                     }
-                    // The server doesn't learn either that the client goes.
-                    Fate::IsSwallowed => return std::future::pending().await,
                 }
             }
             n = server.read(&mut received) => {
@@ -126,4 +200,22 @@ async fn pass(mut client: UnixStream, mut server: UnixStream, fault: Arc<Mutex<O
             }
         }
     }
+}
+
+/// False if the connection breaks.
+async fn meet(fate: Fate, request: &ProxiedRequest, server: &mut UnixStream) -> bool {
+    match fate {
+        Fate::Passes => server.write_all(&request.bytes).await.unwrap(),
+        Fate::Fails { code } => server.write_all(&refusal(request, code)).await.unwrap(),
+        Fate::IsCut { reaches_server: false } => return false,
+        Fate::IsCut { reaches_server: true } => {
+            server.write_all(&request.bytes).await.unwrap();
+            // The answer comes after the commit, and goes no further.
+            assert_ne!(server.read(&mut [0; 8192]).await.unwrap(), 0);
+            return false;
+        }
+        // The server doesn't learn either that the client goes.
+        Fate::IsSwallowed => std::future::pending().await,
+    }
+    true
 }

@@ -16,6 +16,7 @@ mod mentions;
 mod names;
 mod plan;
 mod sources;
+mod statements;
 mod vocabulary;
 mod words;
 
@@ -39,6 +40,7 @@ fn nothing_breaks_a_rule() {
         ("kind", words::kinds(&mentions)),
         ("exchange", words::exchanges(&mentions)),
         ("sql", words::sql(&mentions)),
+        ("statements", statements::lacking(&tree, &statements::schemas(&sources::root()))),
         ("anyhow", words::anyhow(&mentions)),
         ("metrics", words::metrics(&tree, &page("docs/METRICS.md"))),
         ("size", files::sizes(&tree)),

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 
 use super::SharedDirectory;
 use super::tables::DirectoryTables;
-use crate::store::sql::{self, Connection, Row};
+use crate::store::sql::{self, Connection, Retries, Row};
 use crate::store::{StoreError, bindings, devices, numbers, settings};
 
 /// The writer's [`Connection::data_version`].
@@ -20,7 +20,13 @@ impl DataVersion {
 impl SharedDirectory {
     /// The directory of a database.
     pub(in crate::store) async fn load(connection: &mut Connection) -> Result<SharedDirectory, StoreError> {
-        let tables = DirectoryTables::load(connection).await?;
+        let mut retries = Retries::patient();
+        let tables = loop {
+            let tables = DirectoryTables::load(connection).await;
+            if let Some(tables) = retries.last(tables).await {
+                break tables?;
+            }
+        };
         let (numbers, clients, devices) = tables.counts();
         tracing::info!(numbers, clients, devices, "loaded the directory");
         Ok(SharedDirectory::new(tables))

@@ -9,8 +9,8 @@
 //!
 //! Records are separate types, so that a change to a call, a message or an offer doesn't change the stored rows: the
 //! compiler requires a new conversion instead. The only change allowed to a record is an additional field with a
-//! default, which earlier versions ignore. For any other change add a record with the next version, and a conversion
-//! from the old one. A row without `v` predates records and has version 1.
+//! default, which earlier versions ignore, and drop when they write the record again. For any other change add a record
+//! with the next version, and a conversion from the old one. A row without `v` predates records and has version 1.
 //!
 //! `numbers.extensions`, `bindings.capabilities` and `bindings.offer` contain plain values without a version.
 

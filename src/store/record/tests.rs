@@ -19,6 +19,7 @@ use crate::core::routing::route::{Reason, Route, Side};
 mod any_call;
 mod columns;
 mod database;
+mod newer;
 mod values;
 
 /// JSON that a program without records wrote.

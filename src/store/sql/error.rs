@@ -1,13 +1,15 @@
 //! The library's errors as the store's.
 
+use sqlx::migrate::MigrateError;
+
 use crate::store::StoreError;
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
         let text = error.to_string().into();
-        match &error {
+        match cause(&error) {
             // The only uniqueness that a request can break; the others are upserts.
-            sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::CredentialInUse,
+            duplicate if is_duplicate(duplicate) => StoreError::CredentialInUse,
             sqlx::Error::Database(e) => match e.code().as_deref().map(class) {
                 Some(Class::Contended) => StoreError::Contended(text),
                 Some(Class::Late) => StoreError::Late(text),
@@ -22,6 +24,22 @@ impl From<sqlx::Error> for StoreError {
             _ => StoreError::Unavailable(text),
         }
     }
+}
+
+/// The error of a statement. A migration wraps it.
+fn cause(error: &sqlx::Error) -> &sqlx::Error {
+    match error {
+        sqlx::Error::Migrate(migration) => match &**migration {
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) if !is_duplicate(cause) => cause,
+            _ => error,
+        },
+        _ => error,
+    }
+}
+
+/// Whether a row was there already. In a migration that is no credential.
+fn is_duplicate(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
 }
 
 /// The error of a column with another type.
@@ -67,6 +85,17 @@ fn class(code: &str) -> Class {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_migration_that_loses_its_connection_is_undone_as_any_transaction() {
+        let lost = || sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into());
+        for migration in [MigrateError::Execute(lost()), MigrateError::ExecuteMigration(lost(), 4)] {
+            let error = StoreError::from(sqlx::Error::from(migration));
+            assert!(error.is_transient() && error.to_string().contains("while executing migration"), "{error}");
+        }
+        let modified = StoreError::from(sqlx::Error::from(MigrateError::VersionMismatch(4)));
+        assert!(!modified.is_transient(), "{modified}");
+    }
 
     #[test]
     fn only_a_collision_is_tried_again_on_the_same_connection() {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
-use super::postgres::ServerConnection;
+use super::postgres::{ANSWER, ServerConnection};
 use super::query::query;
 use super::read_pool::ReadPool;
+use super::retries::Retries;
 use crate::store::StoreError;
 
 /// How long a lease lasts if nobody renews it. The statements say so, too.
@@ -191,7 +192,14 @@ impl Lease {
 
     /// Lets others take it at once.
     pub(super) async fn release(&self, session: &mut ServerConnection) -> Result<(), StoreError> {
-        session.execute(query(RELEASE).bind(self.name()).bind(self.fencing)).await.map(drop)
+        let mut retries = Retries::until(Instant::now() + ANSWER);
+        loop {
+            let released = session.execute(query(RELEASE).bind(self.name()).bind(self.fencing)).await.map(drop);
+            // A renewal may still be on its way.
+            if let Some(released) = retries.last(released).await {
+                return released;
+            }
+        }
     }
 }
 
@@ -228,9 +236,11 @@ async fn take(session: &mut ServerConnection, name: &str, silent: Option<&HeldLe
             (None, Some(held)) => Ok(Attempt::Held(held)),
             (None, None) => Ok(Attempt::Missed),
         },
-        // Its owner renews it just now.
-        Err(StoreError::Contended(_)) => Ok(held.map_or(Attempt::Missed, Attempt::Held)),
-        Err(error) => Err(error),
+        Err(error) => match (error, held) {
+            // Its owner renews it just now.
+            (StoreError::Contended(_), Some(held)) => Ok(Attempt::Held(held)),
+            (error, _) => Err(error),
+        },
     }
 }
 

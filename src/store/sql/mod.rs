@@ -13,6 +13,7 @@ mod lease;
 mod postgres;
 mod query;
 mod read_pool;
+mod retries;
 mod row;
 mod server_url;
 mod sqlite;
@@ -23,6 +24,7 @@ pub(super) use connection::{Connection, Pool, open_file, open_url};
 pub(super) use keeper::LeaseWatch;
 pub(super) use lease::Wait;
 pub(super) use query::{Query, Target, query, scalar};
+pub(super) use retries::Retries;
 #[cfg(test)]
 pub(super) use row::Column;
 pub(super) use row::Row;

@@ -19,6 +19,7 @@ use super::keeper::{Keeper, LeaseWatch};
 use super::lease::{Lease, Wait};
 use super::query::{Query, query};
 use super::read_pool::ReadPool;
+use super::retries::Retries;
 use super::row::Row;
 use super::value::Value;
 use crate::store::StoreError;
@@ -40,6 +41,10 @@ const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 1500
 const BEGIN_LONG: &str =
     "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 60000; SET LOCAL statement_timeout = 0";
 
+/// Whether there is a lease.
+const LEASES: &str =
+    "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'leases'";
+
 /// The lease of the one process that uses a database.
 const WRITER: &str = "writer";
 
@@ -59,10 +64,7 @@ pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerCo
     let mut session = ServerConnection::new(options.clone());
     session.connect().await?;
     // The schema isn't changed while another process uses it. An empty database has no lease yet.
-    let is_new = session.fetch_all(query(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'leases'",
-    ));
-    let is_new = is_new.await?.is_empty();
+    let is_new = session.is_new().await?;
     if is_new {
         session.migrate().await?;
     }
@@ -125,7 +127,38 @@ impl ServerConnection {
         Fence::set(self, lease).await
     }
 
+    async fn connect_if_lost(&mut self) -> Result<(), StoreError> {
+        if self.connected().is_err() {
+            self.connect().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the database is empty.
+    async fn is_new(&mut self) -> Result<bool, StoreError> {
+        let mut retries = Retries::patient();
+        loop {
+            self.connect_if_lost().await?;
+            let is_new = self.fetch_all(query(LEASES)).await.map(|rows| rows.is_empty());
+            if let Some(is_new) = retries.last(is_new).await {
+                return is_new;
+            }
+        }
+    }
+
+    /// Each migration is a transaction, and knows those that were made.
     async fn migrate(&mut self) -> Result<(), StoreError> {
+        let mut retries = Retries::patient();
+        loop {
+            self.connect_if_lost().await?;
+            let migrated = self.migrate_once().await;
+            if let Some(migrated) = retries.last(migrated).await {
+                return migrated;
+            }
+        }
+    }
+
+    async fn migrate_once(&mut self) -> Result<(), StoreError> {
         let mut migrator = sqlx::migrate!("src/store/postgres_migrations");
         // Its lock is one that engines such as CockroachDB don't have.
         migrator.set_locking(false);
@@ -180,9 +213,7 @@ impl ServerConnection {
 
     /// Begins a transaction. Connects first if the connection is lost.
     pub(super) async fn open_transaction(&mut self) -> Result<(), StoreError> {
-        if self.connected().is_err() {
-            self.connect().await?;
-        }
+        self.connect_if_lost().await?;
         self.run(match self.patience {
             Patience::Until(_) => BEGIN,
             Patience::Each(_) => BEGIN_LONG,

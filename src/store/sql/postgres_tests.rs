@@ -51,6 +51,23 @@ async fn leases_with_two_names_have_two_owners() {
     second.commit().await.unwrap();
 }
 
+/// Nobody knows whether it was set if the connection breaks at the commit.
+#[tokio::test]
+async fn a_fence_that_is_set_twice_is_set() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let Location::Postgres(url) = database.location() else { panic!("a file") };
+    let (first, _) = open(url.as_str(), "a database", &Wait::Briefly).await.unwrap();
+    first.close().await.unwrap();
+    let mut session = connected(url.as_str()).await;
+    let lease = Lease::acquire(&mut session, WRITER, "a database", &Wait::Briefly).await.unwrap();
+    for _ in 0..2 {
+        session.must_end_by(Instant::now() + LONG);
+        session.fence = Some(Fence::set(&mut session, lease.clone()).await.unwrap());
+    }
+    session.begin().await.unwrap();
+    session.commit().await.unwrap();
+}
+
 /// It was stopped between its lease and its fence.
 #[tokio::test]
 async fn an_owner_that_is_late_keeps_no_later_one_off() {

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::postgres::{ANSWER, CONNECT, LONG, bound, within};
 use super::query::Query;
+use super::retries::Retries;
 use super::row::Row;
 use crate::store::StoreError;
 
@@ -63,20 +64,37 @@ impl ReadPool {
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 
-    /// Does the work again on a new connection if the server has closed the one that was idle.
+    /// Does the work again if a transaction of another process came first.
     async fn run<T>(
         &self,
         work: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + Sync,
     ) -> Result<T, StoreError> {
         let _permit = self.readers.permit().await?;
+        let mut retries = if self.is_patient { Retries::patient() } else { Retries::until(Instant::now() + ANSWER) };
+        loop {
+            let done = self.attempt(&work).await;
+            if !matches!(done, Err(StoreError::Contended(_))) {
+                return done;
+            }
+            if let Some(done) = retries.last(done).await {
+                return done;
+            }
+        }
+    }
+
+    /// Does the work again on a new connection if the server has closed the one that was idle.
+    async fn attempt<T>(
+        &self,
+        work: &(impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + Sync),
+    ) -> Result<T, StoreError> {
         if let Some(connection) = self.readers.take_idle() {
-            match self.answer(connection, &work).await {
+            match self.answer(connection, work).await {
                 Err(StoreError::Disconnected(_)) => {}
                 done => return done,
             }
         }
         let connection = within(CONNECT, connect(&self.readers.options)).await?;
-        self.answer(connection, &work).await
+        self.answer(connection, work).await
     }
 
     async fn answer<T>(

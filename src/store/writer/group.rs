@@ -8,15 +8,12 @@ use tokio::sync::mpsc;
 use super::{Done, Job, MergedWrites, State, note, run};
 use crate::store::StoreError;
 use crate::store::directory::DirectoryChanges;
-use crate::store::sql::Connection;
+use crate::store::sql::{Connection, Retries};
 
 /// How long a group may take on PostgreSQL until it fails, so that a server that hangs is told by errors, long before the
 /// writer counts as hung.
 pub const WRITE_BUDGET: Duration = Duration::from_secs(4);
 
-/// The pauses before a transaction is made again that another one, or a lost connection, has undone.
-const RETRIES: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(160)];
 /// The pause before a server is asked again whether it has committed.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -78,17 +75,17 @@ async fn commit(
     jobs: &[Job],
     waiting: &mut Waiting<'_>,
 ) -> Result<Vec<Done>, StoreError> {
-    let mut retries = RETRIES.into_iter();
+    let mut retries = Retries::until(deadline);
     loop {
         connection.must_end_by(deadline);
         let done = transaction(connection, jobs, waiting).await;
-        let Err(error) = &done else { return done };
-        // On a full disk SQLite has already rolled back, and this fails.
-        let _ = connection.roll_back().await;
-        let may_succeed = |pause: &Duration| error.is_transient() && Instant::now() + *pause < deadline;
-        let Some(pause) = retries.next().filter(may_succeed) else { return done };
-        tracing::debug!(%error, "the transaction is made again");
-        tokio::time::sleep(pause).await;
+        if done.is_err() {
+            // On a full disk SQLite has already rolled back, and this fails.
+            let _ = connection.roll_back().await;
+        }
+        if let Some(done) = retries.last(done).await {
+            return done;
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Writes that are made together leave what they would leave one by one.
 
+use std::cell::Cell;
+
 use futures_util::future::join_all;
 use proptest::collection::vec;
 use proptest::option;
@@ -13,7 +15,8 @@ use crate::core::call::Call;
 use crate::core::numbering::number::Number;
 use crate::store::record::{self, CallRecord};
 use crate::store::test_database::{TestDatabase, on_both_databases};
-use crate::store::{Commit, Delivery, DeliveryState, NumberRow, SipFailure, Store, sql};
+use crate::store::test_proxy::{Dice, Fault, Proxy};
+use crate::store::{Commit, Delivery, DeliveryState, Location, NumberRow, SipFailure, Store, sql};
 
 on_both_databases! {
     writes_beyond_one_statement_are_all_made,
@@ -24,6 +27,8 @@ on_both_databases! {
 const CALLS: u8 = 3;
 const CLIENTS: u8 = 4;
 const DELIVERIES: u8 = 8;
+/// One of so many statements fails, where some do.
+const ONE_IN: u64 = 32;
 
 fn call_id(n: u8) -> CallId {
     format!("0199-{n}").parse().unwrap()
@@ -182,9 +187,9 @@ async fn rows(store: &Store) -> Vec<String> {
 }
 
 /// Makes the writes of each group at once, and compares with a store that makes them one by one in SQLite.
-async fn follow(groups: Vec<Vec<Request>>, database: &TestDatabase) {
+async fn follow(groups: Vec<Vec<Request>>, location: &Location) {
     let other = TestDatabase::sqlite();
-    let [together, alone] = [database.open().await, other.open().await];
+    let [together, alone] = [Store::open(location).await.unwrap(), other.open().await];
     for group in groups {
         let mut expected = Vec::with_capacity(group.len());
         for request in &group {
@@ -211,20 +216,49 @@ proptest! {
 
     #[test]
     fn a_group_leaves_what_its_writes_leave_one_by_one(groups in any_groups()) {
-        block_on(follow(groups, &TestDatabase::sqlite()));
+        let database = TestDatabase::sqlite();
+        block_on(follow(groups, &database.location()));
     }
+}
+
+/// As [`follow`], on an empty PostgreSQL database.
+async fn follow_anew(groups: Vec<Vec<Request>>, database: &TestDatabase, location: &Location) {
+    database.open().await.close().await;
+    database.run("DELETE FROM calls; DELETE FROM deliveries; DELETE FROM numbers").await;
+    follow(groups, location).await;
 }
 
 #[test]
 fn a_group_in_postgresql_leaves_what_its_writes_leave_in_sqlite() {
     let Some(database) = TestDatabase::postgres() else { return };
     proptest!(ProptestConfig::with_cases(32), |(groups in any_groups())| {
+        block_on(follow_anew(groups, &database, &database.location()));
+    });
+}
+
+/// The same on a server that fails so, by random numbers from a seed.
+fn follow_through_failures(fault: fn(Dice) -> Fault) {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let failures = Cell::new(0);
+    proptest!(ProptestConfig::with_cases(16), |(groups in any_groups(), seed in any::<u64>())| {
         block_on(async {
-            database.open().await.close().await;
-            database.run("DELETE FROM calls; DELETE FROM deliveries; DELETE FROM numbers").await;
-            follow(groups, &database).await;
+            let proxy = Proxy::before(&database);
+            proxy.fail(fault(Dice::new(seed, ONE_IN)));
+            follow_anew(groups, &database, &proxy.location()).await;
+            failures.set(failures.get() + proxy.failures());
         });
     });
+    assert!(failures.get() > 0);
+}
+
+#[test]
+fn a_group_leaves_the_same_while_the_engine_undoes_transactions() {
+    follow_through_failures(Fault::FailSome);
+}
+
+#[test]
+fn a_group_leaves_the_same_while_connections_break() {
+    follow_through_failures(Fault::CutSome);
 }
 
 #[tokio::test]
@@ -273,7 +307,8 @@ async fn writes_beyond_one_statement_are_all_made(database: &TestDatabase) {
 async fn the_messages_of_a_pair_end_in_their_order(database: &TestDatabase) {
     let deliver = |id, to| Request::Deliver { id, call: 0, to, is_peer: true };
     let told = (0..2).map(|id| Request::Delivered(id, None, 1)).collect();
-    follow(vec![vec![deliver(1, 0), deliver(0, 1)], told, vec![Request::Part(0)]], database).await;
+    let groups = vec![vec![deliver(1, 0), deliver(0, 1)], told, vec![Request::Part(0)]];
+    follow(groups, &database.location()).await;
     let store = database.open().await;
     for (id, to) in [(3, 0), (2, 1)] {
         store.add_deliveries(vec![delivery(id, 1, to, peer())]).await.unwrap();

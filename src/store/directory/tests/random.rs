@@ -13,7 +13,8 @@ use super::{
 use crate::contract::{Capability, NumberKind};
 use crate::core::base::time::{ClockReading, UnixMillis};
 use crate::store::test_database::TestDatabase;
-use crate::store::{Binding, Enrolment, EnrolmentAuthor, NumberRow, Renewal, Store, StoreError, TokenRole};
+use crate::store::test_proxy::{Dice, Fault, Proxy};
+use crate::store::{Binding, Enrolment, EnrolmentAuthor, Location, NumberRow, Renewal, Store, StoreError, TokenRole};
 
 /// A write, as somebody asks for it.
 #[derive(Debug, Clone)]
@@ -150,8 +151,8 @@ async fn write(store: &Store, request: Request, now: UnixMillis) -> Result<(), S
 }
 
 /// Makes the requests of each group at once, each group so many milliseconds after the one before.
-async fn follow(groups: Vec<(u16, Vec<Request>)>, database: &TestDatabase) {
-    let store = database.open().await;
+async fn follow(groups: Vec<(u16, Vec<Request>)>, location: &Location) {
+    let store = Store::open(location).await.unwrap();
     let mut now = START;
     for (passed, requests) in groups {
         now = now + Duration::from_millis(passed.into());
@@ -163,7 +164,7 @@ async fn follow(groups: Vec<(u16, Vec<Request>)>, database: &TestDatabase) {
         is_the_same(&store, now).await;
     }
     store.close().await;
-    let store = database.open().await;
+    let store = Store::open(location).await.unwrap();
     is_the_same(&store, now).await;
     store.close().await;
 }
@@ -181,7 +182,8 @@ proptest! {
 
     #[test]
     fn memory_says_what_sqlite_says(groups in any_groups()) {
-        block_on(follow(groups, &TestDatabase::sqlite()));
+        let database = TestDatabase::sqlite();
+        block_on(follow(groups, &database.location()));
     }
 }
 
@@ -190,6 +192,18 @@ fn memory_says_what_postgresql_says() {
     let Some(database) = TestDatabase::postgres() else { return };
     proptest!(ProptestConfig::with_cases(24), |(groups in any_groups())| {
         // Each continues with what the one before has left.
-        block_on(follow(groups, &database));
+        block_on(follow(groups, &database.location()));
+    });
+}
+
+#[test]
+fn memory_says_the_same_while_the_engine_undoes_transactions() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    proptest!(ProptestConfig::with_cases(12), |(groups in any_groups(), seed in any::<u64>())| {
+        block_on(async {
+            let proxy = Proxy::before(&database);
+            proxy.fail(Fault::FailSome(Dice::new(seed, 32)));
+            follow(groups, &proxy.location()).await;
+        });
     });
 }

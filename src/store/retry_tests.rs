@@ -1,0 +1,209 @@
+//! An engine that is distributed undoes transactions, and its connections break. Each write is made once all the same.
+
+use std::time::{Duration, Instant};
+
+use sqlx::PgConnection;
+
+use super::test_database::{TestDatabase, until};
+use super::test_proxy::{Fault, Proxy};
+use super::test_writes::{WRITES, all_rows};
+use super::{CallFilter, NumberRow, Store, StoreError, WRITE_BUDGET};
+use crate::contract::NumberEntry;
+
+/// Where a transaction fails: at its begin, at the check of the fence, at one of its own statements, and at its end.
+const PLACES: [Option<&str>; 4] = [Some("BEGIN;"), Some("UPDATE fences"), None, Some("COMMIT")];
+
+type Failure = fn(&'static str) -> Fault;
+
+/// Makes each write on a server that fails it so, and on a quiet database, and compares.
+async fn each_write_is_made_once(failures: &[Failure]) {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let other = TestDatabase::sqlite();
+    let proxy = Proxy::before(&database);
+    let [store, quiet] = [Store::open(&proxy.location()).await.unwrap(), other.open().await];
+    let rounds = PLACES.into_iter().flat_map(|place| failures.iter().map(move |failure| (place, failure)));
+    for (n, (place, failure)) in (0..).zip(rounds) {
+        for &(word, write) in WRITES {
+            let fault = failure(place.unwrap_or(word));
+            proxy.fail(fault);
+            let done = write(&store, n).await;
+            assert_eq!(proxy.fault(), None, "{fault:?} did not come in: {word}");
+            assert_eq!(done, write(&quiet, n).await, "{fault:?}: {word}");
+        }
+        assert_eq!(all_rows(&store).await, all_rows(&quiet).await, "{:?}", failure(place.unwrap_or("of the write")));
+    }
+    assert_eq!((store.failed_writes(), store.is_failing()), (0, false));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn each_kind_of_write_is_made_once_wherever_the_engine_undoes_it() {
+    let once: Failure = |word| Fault::Fail { word, code: "40001", times: 1 };
+    let thrice: Failure = |word| Fault::Fail { word, code: "40P01", times: 3 };
+    each_write_is_made_once(&[once, thrice]).await;
+}
+
+#[tokio::test]
+async fn each_kind_of_write_is_made_once_wherever_the_connection_breaks() {
+    each_write_is_made_once(&[Fault::CutBefore, Fault::CutAfter]).await;
+}
+
+fn row(number: &str) -> NumberRow {
+    NumberRow::new(number.parse().unwrap(), NumberEntry::default())
+}
+
+/// From now on the engine undoes each of these.
+fn always(word: &'static str) -> Fault {
+    Fault::Fail { word, code: "40001", times: u32::MAX }
+}
+
+#[tokio::test]
+async fn a_write_that_is_always_undone_fails_with_the_reason_and_leaves_nothing() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    for word in PLACES.map(|place| place.unwrap_or("INSERT INTO numbers")) {
+        proxy.fail(always(word));
+        let begun = Instant::now();
+        let failed = store.put_numbers(vec![row("+12125550100")]).await.unwrap_err();
+        assert!(matches!(failed, StoreError::Contended(_)) && failed.is_unavailable(), "{word}: {failed}");
+        assert!(failed.to_string().starts_with("the database is busy with another transaction: "), "{failed}");
+        assert!(begun.elapsed() < WRITE_BUDGET && store.is_failing(), "{word} took {:?}", begun.elapsed());
+        proxy.heal();
+        assert!(store.numbers(None, 10).await.unwrap().is_empty(), "{word}");
+        assert!(store.number(&"+12125550100".parse().unwrap()).await.unwrap().is_none(), "{word}");
+    }
+    store.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    assert!(!store.is_failing());
+}
+
+async fn read(store: &Store, is_patient: bool) -> Result<(), StoreError> {
+    let all = CallFilter { limit: 10, ..CallFilter::default() };
+    match is_patient {
+        true => store.calls_at_startup(&all).await.map(drop),
+        false => store.calls(&all).await.map(drop),
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_is_undone_is_made_again_and_fails_with_the_reason_at_last() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    for (word, is_patient) in [("FROM calls", false), ("BEGIN", true), ("FROM calls", true), ("COMMIT", true)] {
+        proxy.fail(Fault::Fail { word, code: "40001", times: 4 });
+        read(&store, is_patient).await.unwrap();
+        assert_eq!(proxy.fault(), None, "{word}");
+        proxy.fail(always(word));
+        let begun = Instant::now();
+        let failed = read(&store, is_patient).await.unwrap_err();
+        assert!(matches!(failed, StoreError::Contended(_)) && failed.is_unavailable(), "{word}: {failed}");
+        assert!(begun.elapsed() < WRITE_BUDGET, "{word} took {:?}", begun.elapsed());
+        proxy.heal();
+        read(&store, is_patient).await.unwrap();
+    }
+}
+
+/// The store opens through the proxy, writes, and closes.
+async fn opens(proxy: &Proxy, fault: Fault) {
+    proxy.fail(fault);
+    let store = Store::open(&proxy.location()).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    assert_eq!(proxy.fault(), None, "{fault:?} did not come in");
+    store.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    assert!(store.is_fresh());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_database_opens_wherever_the_engine_undoes_a_statement() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    for word in [
+        "FROM information_schema",
+        "CREATE TABLE IF NOT EXISTS",
+        "CREATE TABLE settings",
+        "CREATE TABLE fences",
+        "INSERT INTO _sqlx_migrations",
+        "COMMIT",
+        "INSERT INTO leases",
+        "INSERT INTO fences",
+    ] {
+        database.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
+        opens(&proxy, Fault::Fail { word, code: "40001", times: 1 }).await;
+    }
+    for word in [
+        "FROM information_schema",
+        "FROM _sqlx_migrations",
+        "BEGIN;",
+        "SELECT owner",
+        "INSERT INTO leases",
+        "COMMIT",
+        "INSERT INTO fences",
+        "COUNT(*) FROM numbers",
+        "FROM tokens",
+    ] {
+        opens(&proxy, Fault::Fail { word, code: "40001", times: 3 }).await;
+    }
+}
+
+/// Its answers are lost, so nobody knows whether it has made a migration, or set the fence.
+#[tokio::test]
+async fn a_database_opens_wherever_the_connection_breaks_while_its_tables_are_made() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    for word in ["FROM information_schema", "CREATE TABLE settings", "COMMIT", "INSERT INTO fences"] {
+        for fault in [Fault::CutBefore(word), Fault::CutAfter(word)] {
+            database.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
+            opens(&proxy, fault).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_always_busy_is_not_opened_and_the_reason_is_said() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let refuses = async |word| {
+        proxy.fail(always(word));
+        let refused = Store::open(&proxy.location()).await.unwrap_err();
+        let reason = "busy with another transaction: ";
+        assert!(
+            matches!(refused, StoreError::Open { .. }) && refused.to_string().contains(reason),
+            "{word}: {refused}"
+        );
+        proxy.heal();
+    };
+    refuses("FROM information_schema").await;
+    refuses("CREATE TABLE settings").await;
+    database.open().await.close().await;
+    refuses("SELECT owner").await;
+    database.run("DELETE FROM leases; DELETE FROM fences").await;
+    refuses("INSERT INTO leases").await;
+    refuses("COUNT(*) FROM numbers").await;
+}
+
+async fn fencing(database: &TestDatabase) -> i64 {
+    let mut other: PgConnection = database.hold("SELECT 1").await;
+    sqlx::query_scalar("SELECT fencing FROM leases").fetch_one(&mut other).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_renewal_and_a_release_that_are_undone_are_made_again() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    let lease_number = fencing(&database).await;
+    proxy.fail(Fault::Fail { word: "UPDATE leases SET expires = now() +", code: "40001", times: 6 });
+    let deadline = Instant::now() + 3 * WRITE_BUDGET;
+    while proxy.fault().is_some() {
+        assert!(Instant::now() < deadline, "it isn't renewed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    until(&store, Store::is_fresh).await;
+    store.put_numbers(vec![row("+12125550100")]).await.unwrap();
+    proxy.fail(Fault::Fail { word: "UPDATE leases SET expires = now(), fencing", code: "40001", times: 3 });
+    store.close().await;
+    assert_eq!((proxy.fault(), proxy.failures()), (None, 9));
+    // A release gives it the next number.
+    assert_eq!(fencing(&database).await, lease_number + 1);
+}
