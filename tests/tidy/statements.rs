@@ -90,7 +90,8 @@ fn literals(tokens: TokenStream, found: &mut Vec<(usize, String)>) {
 /// What a text needs of an engine, if it is a statement: their words are in capitals.
 fn needs(text: &str, may_set: bool) -> Vec<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| LACKING.contains(word));
-    let functions = FUNCTIONS.into_iter().filter(|function| text.contains(*function));
+    let lower = text.to_lowercase();
+    let functions = FUNCTIONS.into_iter().filter(|function| lower.contains(*function));
     let sets =
         text.split(';').map(str::trim).filter(|part| part.starts_with("SET ") && !part.starts_with("SET LOCAL "));
     let sets = sets.filter(|_| !may_set).map(|_| "a setting of the session");
@@ -131,6 +132,7 @@ mod tests {
     fn a_schema_with_keys_from_a_counter_is_found() {
         let of = |text: &str| lacking(&Tree::of(&[]), &[("x.sql".to_owned(), text.to_owned())]).len();
         assert_eq!(of("create table x (id bigserial primary key);"), 1);
+        assert_eq!(of("create table x (id bigint default nextval('ids'));"), 1);
         assert_eq!(of("-- No SERIAL.\nCREATE TABLE x (id TEXT PRIMARY KEY); -- NOTIFY"), 0);
     }
 
