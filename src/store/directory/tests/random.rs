@@ -1,5 +1,6 @@
 //! Random writes, in groups.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -199,11 +200,14 @@ fn memory_says_what_postgresql_says() {
 #[test]
 fn memory_says_the_same_while_the_engine_undoes_transactions() {
     let Some(database) = TestDatabase::postgres() else { return };
+    let failures = Cell::new(0);
     proptest!(ProptestConfig::with_cases(12), |(groups in any_groups(), seed in any::<u64>())| {
         block_on(async {
             let proxy = Proxy::before(&database);
             proxy.fail(Fault::FailSome(Dice::new(seed, 32)));
             follow(groups, &proxy.location()).await;
+            failures.set(failures.get() + proxy.failures());
         });
     });
+    assert!(failures.get() > 0);
 }
