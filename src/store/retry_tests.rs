@@ -110,7 +110,7 @@ async fn opens(proxy: &Proxy, fault: Fault) {
     let store = Store::open(&proxy.location()).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
     assert_eq!(proxy.fault(), None, "{fault:?} did not come in");
     store.put_numbers(vec![row("+12125550100")]).await.unwrap();
-    assert!(store.is_fresh());
+    until(&store, Store::is_fresh).await;
     store.close().await;
 }
 
