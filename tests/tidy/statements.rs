@@ -9,11 +9,10 @@ use crate::findings::Finding;
 use crate::sources::Tree;
 
 /// Notifications, locks and tables of a session, extensions, and keys from one counter, which all go to one place.
-const LACKING: [&str; 16] = [
+const LACKING: [&str; 15] = [
     "LISTEN",
     "UNLISTEN",
     "NOTIFY",
-    "ADVISORY",
     "EXTENSION",
     "TEMP",
     "TEMPORARY",
@@ -28,8 +27,8 @@ const LACKING: [&str; 16] = [
     "PREPARE",
 ];
 
-/// Functions that do the same.
-const FUNCTIONS: [&str; 3] = ["pg_notify", "pg_advisory", "nextval"];
+/// Parts of the names of functions that do the same, or that set something for a session.
+const FUNCTIONS: [&str; 7] = ["pg_notify", "advisory", "nextval", "currval", "lastval", "setval", "set_config"];
 
 /// Its connections have a limit for each read. A session without it reads the same.
 const READS: &str = "src/store/sql/read_pool.rs";
@@ -111,7 +110,12 @@ mod tests {
         for (statement, what) in [
             ("LISTEN calls", "needs LISTEN"),
             ("SELECT pg_notify($1, $2)", "needs pg_notify"),
-            ("SELECT pg_advisory_xact_lock($1)", "needs pg_advisory"),
+            ("SELECT pg_advisory_xact_lock($1)", "needs advisory"),
+            ("SELECT pg_try_advisory_lock($1)", "needs advisory"),
+            ("SELECT set_config('lock_timeout', $1, false)", "needs set_config"),
+            ("SELECT currval('ids')", "needs currval"),
+            ("SELECT lastval()", "needs lastval"),
+            ("SELECT setval('ids', $1)", "needs setval"),
             ("CREATE TEMP TABLE x (id TEXT)", "needs TEMP"),
             ("CREATE EXTENSION x", "needs EXTENSION"),
             ("INSERT INTO x VALUES (nextval('ids'))", "needs nextval"),
