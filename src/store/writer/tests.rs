@@ -187,9 +187,9 @@ async fn rows(store: &Store) -> Vec<String> {
 }
 
 /// Makes the writes of each group at once, and compares with a store that makes them one by one in SQLite.
-async fn follow(groups: Vec<Vec<Request>>, location: &Location) {
+async fn follow(groups: Vec<Vec<Request>>, together: Store) {
     let other = TestDatabase::sqlite();
-    let [together, alone] = [Store::open(location).await.unwrap(), other.open().await];
+    let alone = other.open().await;
     for group in groups {
         let mut expected = Vec::with_capacity(group.len());
         for request in &group {
@@ -217,22 +217,22 @@ proptest! {
     #[test]
     fn a_group_leaves_what_its_writes_leave_one_by_one(groups in any_groups()) {
         let database = TestDatabase::sqlite();
-        block_on(follow(groups, &database.location()));
+        block_on(async { follow(groups, database.open().await).await });
     }
 }
 
-/// As [`follow`], on an empty PostgreSQL database.
-async fn follow_anew(groups: Vec<Vec<Request>>, database: &TestDatabase, location: &Location) {
+/// Opens an empty PostgreSQL database at this location.
+async fn open_empty(database: &TestDatabase, location: &Location) -> Store {
     database.open().await.close().await;
     database.run("DELETE FROM calls; DELETE FROM deliveries; DELETE FROM numbers").await;
-    follow(groups, location).await;
+    Store::open(location).await.unwrap()
 }
 
 #[test]
 fn a_group_in_postgresql_leaves_what_its_writes_leave_in_sqlite() {
     let Some(database) = TestDatabase::postgres() else { return };
     proptest!(ProptestConfig::with_cases(32), |(groups in any_groups())| {
-        block_on(follow_anew(groups, &database, &database.location()));
+        block_on(async { follow(groups, open_empty(&database, &database.location()).await).await });
     });
 }
 
@@ -243,8 +243,9 @@ fn follow_through_failures(fault: fn(Dice) -> Fault) {
     proptest!(ProptestConfig::with_cases(16), |(groups in any_groups(), seed in any::<u64>())| {
         block_on(async {
             let proxy = Proxy::before(&database);
+            let store = open_empty(&database, &proxy.location()).await;
             proxy.fail(fault(Dice::new(seed, ONE_IN)));
-            follow_anew(groups, &database, &proxy.location()).await;
+            follow(groups, store).await;
             failures.set(failures.get() + proxy.failures());
         });
     });
@@ -252,7 +253,7 @@ fn follow_through_failures(fault: fn(Dice) -> Fault) {
 }
 
 #[test]
-fn a_group_leaves_the_same_while_the_engine_undoes_transactions() {
+fn a_group_leaves_the_same_while_the_server_aborts_transactions() {
     follow_through_failures(Fault::FailSome);
 }
 
@@ -308,7 +309,7 @@ async fn the_messages_of_a_pair_end_in_their_order(database: &TestDatabase) {
     let deliver = |id, to| Request::Deliver { id, call: 0, to, is_peer: true };
     let told = (0..2).map(|id| Request::Delivered(id, None, 1)).collect();
     let groups = vec![vec![deliver(1, 0), deliver(0, 1)], told, vec![Request::Part(0)]];
-    follow(groups, &database.location()).await;
+    follow(groups, database.open().await).await;
     let store = database.open().await;
     for (id, to) in [(3, 0), (2, 1)] {
         store.add_deliveries(vec![delivery(id, 1, to, peer())]).await.unwrap();

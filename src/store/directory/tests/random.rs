@@ -198,7 +198,7 @@ fn memory_says_what_postgresql_says() {
 }
 
 #[test]
-fn memory_says_the_same_while_the_engine_undoes_transactions() {
+fn memory_says_the_same_while_the_server_aborts_transactions() {
     let Some(database) = TestDatabase::postgres() else { return };
     let failures = Cell::new(0);
     proptest!(ProptestConfig::with_cases(12), |(groups in any_groups(), seed in any::<u64>())| {
