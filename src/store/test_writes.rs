@@ -11,6 +11,7 @@ use serde_json::json;
 use super::copy::TABLES;
 use super::record::{self, CallRecord};
 use super::sql::{Builder, Value};
+use super::writer::Write;
 use super::{
     Binding, Commit, Delivery, DeliveryState, DeviceRow, Enrolment, EnrolmentAuthor, NumberRow, Renewal, SipFailure,
     Store, StoreError, StoredOffer, TokenRole,
@@ -26,6 +27,61 @@ const NOW: UnixMillis = UnixMillis(1_000);
 
 /// Makes a write, and says what came of it. The number makes it differ from the same write of another round.
 pub(in crate::store) type TestWrite = for<'s> fn(&'s Store, u8) -> BoxFuture<'s, String>;
+
+macro_rules! words_of_each_kind {
+    ($($kind:pat => $words:literal,)*) => {
+        /// The compiler asks here for a new kind of write.
+        const _: fn(&Write) = |write| match write {
+            $($kind => {})*
+        };
+        const WORDS: &[&str] = &[$($words),*];
+    };
+}
+
+// A statement of each. The one that only asks whether the database can be written has none of its own.
+words_of_each_kind! {
+    Write::Calls(_) => "INSERT INTO calls",
+    Write::Prune { .. } => "DELETE FROM calls",
+    Write::Numbers(_) => "INSERT INTO numbers",
+    Write::DeleteNumber(_) => "DELETE FROM numbers",
+    Write::Enable(..) => "UPDATE numbers SET enabled",
+    Write::Binding(_) => "INSERT INTO bindings",
+    Write::Renew(..) => "UPDATE bindings SET secret",
+    Write::DeleteBinding(_) => "DELETE FROM bindings WHERE id",
+    Write::OfferTo(..) => "UPDATE bindings SET offer",
+    Write::ExtendBindings(..) => "UPDATE bindings SET expires = lifetime",
+    Write::ExpireBindings(_) => "DELETE FROM bindings WHERE expires",
+    Write::Enrolment(..) => "INSERT INTO enrolments",
+    Write::ExpireEnrolments(_) => "DELETE FROM enrolments WHERE expires",
+    Write::Enrol(..) => "INSERT INTO devices",
+    Write::AddDevice(..) => "INSERT INTO devices",
+    Write::RenameDevice(..) => "UPDATE devices",
+    Write::DeleteDevice(_) => "DELETE FROM devices WHERE id",
+    Write::Deliveries(_) => "INSERT INTO deliveries",
+    Write::Missed(_) => "INSERT INTO deliveries",
+    Write::ExpireMissed(_) => "SET state = 'dropped' WHERE state = 'pending' AND kind",
+    Write::Delivered { .. } => "UPDATE deliveries SET state = v.",
+    Write::Attempted { .. } => "UPDATE deliveries SET state = v.",
+    Write::HandedOut(_) => "UPDATE deliveries SET attempts",
+    Write::Outcomes(_) => "UPDATE deliveries SET state = $1",
+    Write::Part { .. } => "UPDATE deliveries SET is_open",
+    Write::DropPending { .. } => "SET state = 'dropped' WHERE state = 'pending' AND call",
+    Write::Token { .. } => "INSERT INTO tokens",
+    Write::Offer(_) => "INSERT INTO offers",
+    Write::DeleteOffers(_) => "DELETE FROM offers",
+    Write::Setting { .. } => "INSERT INTO settings",
+    Write::Shift { .. } => "UPDATE offers SET received",
+    Write::Probe => "UPDATE fences",
+}
+
+#[test]
+fn there_is_a_write_of_each_kind() {
+    for words in WORDS {
+        let kinds = WORDS.iter().filter(|other| *other == words).count();
+        let writes = WRITES.iter().filter(|(other, _)| other == words).count();
+        assert!(writes >= kinds, "{words}: {writes} of {kinds}");
+    }
+}
 
 /// Each with words of one of its statements.
 pub(in crate::store) const WRITES: &[(&str, TestWrite)] = &[
@@ -114,6 +170,7 @@ pub(in crate::store) const WRITES: &[(&str, TestWrite)] = &[
     ("UPDATE offers SET received", |store, _| async move { shown(store.shift(7, &reading()).await) }.boxed()),
     ("DELETE FROM offers", |store, n| async move { shown(store.delete_offers(vec![offer(n, 0).id()]).await) }.boxed()),
     ("INSERT INTO settings", |store, _| async move { store.probe(Some(&reading())).await.to_string() }.boxed()),
+    ("UPDATE fences", |store, _| async move { store.probe(None).await.to_string() }.boxed()),
     ("DELETE FROM devices WHERE id", |store, n| {
         async move { shown(store.delete_device(&named("device", n, 0)).await) }.boxed()
     }),
