@@ -24,9 +24,12 @@ pub enum StoreError {
     /// Locked, full, gone, or too slow.
     #[error("the database is not available: {0}")]
     Unavailable(Arc<str>),
-    /// Another transaction came first. The same one succeeds if it is made again.
+    /// The database has aborted the transaction because of another one. The same one may succeed if it is made again.
     #[error("the database is busy with another transaction: {0}")]
     Contended(Arc<str>),
+    /// Another transaction holds a lock for longer than this one waits.
+    #[error("the database is busy: another transaction holds a lock: {0}")]
+    Locked(Arc<str>),
     /// The database didn't answer in time.
     #[error("the database takes too long: {0}")]
     Late(Arc<str>),
@@ -65,8 +68,9 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a retry of the same request may succeed.
     pub fn is_unavailable(&self) -> bool {
-        use StoreError::{Contended, Disconnected, Doubtful, InUse, Late, Open, Unavailable};
-        let passes = matches!(self, Unavailable(_) | Contended(_) | Late(_) | Disconnected(_) | Doubtful(_));
+        use StoreError::{Contended, Disconnected, Doubtful, InUse, Late, Locked, Open, Unavailable};
+        let passes =
+            matches!(self, Unavailable(_) | Contended(_) | Locked(_) | Late(_) | Disconnected(_) | Doubtful(_));
         passes || matches!(self, Open { .. } | InUse { .. }) || self.is_final()
     }
 
@@ -83,7 +87,7 @@ impl StoreError {
     /// Whether a transaction that fails so left nothing behind, and may succeed at once if it is made again. One that is late
     /// would only be later.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, StoreError::Contended(_) | StoreError::Disconnected(_))
+        matches!(self, StoreError::Contended(_) | StoreError::Locked(_) | StoreError::Disconnected(_))
     }
 
     /// Whether the connection is of no more use: it is lost, or may still wait for an answer.

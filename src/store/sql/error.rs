@@ -12,6 +12,7 @@ impl From<sqlx::Error> for StoreError {
             duplicate if is_duplicate(duplicate) => StoreError::CredentialInUse,
             sqlx::Error::Database(e) => match e.code().as_deref().map(class) {
                 Some(Class::Contended) => StoreError::Contended(text),
+                Some(Class::Locked) => StoreError::Locked(text),
                 Some(Class::Late) => StoreError::Late(text),
                 Some(Class::Disconnected) => StoreError::Disconnected(text),
                 Some(Class::Rejected) => StoreError::Rejected(text),
@@ -52,6 +53,8 @@ pub(super) fn undecodable(error: impl ToString) -> StoreError {
 enum Class {
     /// It collided with another one, and was rolled back.
     Contended,
+    /// It waited too long for a lock of another one.
+    Locked,
     /// It took longer than it may.
     Late,
     /// Its connection is of no more use.
@@ -65,8 +68,10 @@ enum Class {
 /// characters. SQLite's codes are shorter numbers.
 fn class(code: &str) -> Class {
     match code {
-        // Serialization failure, deadlock, a lock that somebody else has.
-        "40001" | "40P01" | "55P03" => Class::Contended,
+        // Serialization failure, deadlock.
+        "40001" | "40P01" => Class::Contended,
+        // Its lock_timeout.
+        "55P03" => Class::Locked,
         // The server has cancelled it at its statement_timeout.
         "57014" => Class::Late,
         // Shut down, crashed, not up yet, waited too long within a transaction or outside of one, a transaction that took too
@@ -102,7 +107,7 @@ mod tests {
         for (code, expected) in [
             ("40001", Class::Contended),
             ("40P01", Class::Contended),
-            ("55P03", Class::Contended),
+            ("55P03", Class::Locked),
             ("57014", Class::Late),
             ("08006", Class::Disconnected),
             ("57P01", Class::Disconnected),

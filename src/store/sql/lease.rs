@@ -50,6 +50,8 @@ const RELEASE: &str = "UPDATE leases SET expires = now(), fencing = fencing + 1 
 const SOMEBODY: &str = "another process";
 /// Why somebody waits who can't see who has the lease.
 const UNAVAILABLE: &str = "the database isn't available";
+/// Why somebody waits whose attempts the server aborts.
+const BUSY: &str = "the database is busy with other transactions";
 
 /// How to wait for a lease that another process has.
 #[derive(Debug)]
@@ -140,23 +142,29 @@ impl Lease {
                 }
                 Ok(Attempt::Missed) => (format!("{SOMEBODY} has the database"), RETRY),
                 // Another one takes it just now, or the server has ended the attempt.
-                Err(error @ (StoreError::Contended(_) | StoreError::Late(_) | StoreError::Disconnected(_)))
-                    if since_boot().saturating_sub(looked) < SILENT || seen.is_none() && !wait.stands_by() =>
+                Err(
+                    error @ (StoreError::Contended(_)
+                    | StoreError::Locked(_)
+                    | StoreError::Late(_)
+                    | StoreError::Disconnected(_)),
+                ) if since_boot().saturating_sub(looked) < SILENT || seen.is_none() && !wait.stands_by() => match &seen
                 {
-                    match &seen {
-                        Some((seen, _)) => (format!("{} has the database", seen.owner), RETRY),
-                        None if Instant::now() >= deadline => return Err(error),
-                        None => {
-                            tokio::time::sleep(RETRY).await;
-                            continue;
-                        }
+                    _ if !wait.stands_by() && Instant::now() >= deadline => return Err(error),
+                    Some((seen, _)) => (format!("{} has the database", seen.owner), RETRY),
+                    None => {
+                        tokio::time::sleep(RETRY).await;
+                        continue;
                     }
-                }
+                },
                 Err(error) if wait.stands_by() => {
-                    if wait.tell(UNAVAILABLE) {
-                        tracing::warn!(%error, "the database {path} can't be waited for: trying again");
+                    let (trouble, pause) = match error {
+                        StoreError::Contended(_) => (BUSY, RETRY),
+                        _ => (UNAVAILABLE, LATER),
+                    };
+                    if wait.tell(trouble) {
+                        tracing::warn!(%error, "the database {path} can't be taken over: trying again");
                     }
-                    (UNAVAILABLE.to_owned(), LATER)
+                    (trouble.to_owned(), pause)
                 }
                 Err(error) => return Err(error),
             };
@@ -210,8 +218,10 @@ async fn attempt(
     silent: Option<&HeldLease>,
 ) -> Result<Attempt, StoreError> {
     session.must_end_by(Instant::now() + ATTEMPT);
-    session.open_transaction().await?;
-    let attempt = take(session, name, silent).await;
+    let attempt = match session.open_transaction().await {
+        Ok(()) => take(session, name, silent).await,
+        Err(error) => Err(error),
+    };
     let end = session.run(if matches!(attempt, Ok(Attempt::Acquired(_))) { "COMMIT" } else { "ROLLBACK" }).await;
     attempt.and_then(|attempt| end.map(|()| attempt))
 }
@@ -238,7 +248,7 @@ async fn take(session: &mut ServerConnection, name: &str, silent: Option<&HeldLe
         },
         Err(error) => match (error, held) {
             // Its owner renews it just now.
-            (StoreError::Contended(_), Some(held)) => Ok(Attempt::Held(held)),
+            (StoreError::Locked(_), Some(held)) => Ok(Attempt::Held(held)),
             (error, _) => Err(error),
         },
     }
