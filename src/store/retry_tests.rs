@@ -1,13 +1,14 @@
-//! An engine that is distributed undoes transactions, and its connections break. Each write is made once all the same.
+//! A distributed engine aborts transactions, and its connections break. Each write is made once all the same.
 
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
+use tokio::sync::watch;
 
 use super::test_database::{TestDatabase, until};
 use super::test_proxy::{Fault, Proxy};
 use super::test_writes::{WRITES, all_rows};
-use super::{CallFilter, NumberRow, Store, StoreError, WRITE_BUDGET};
+use super::{CallFilter, NumberRow, Store, StoreError, WRITE_BUDGET, sql};
 use crate::contract::NumberEntry;
 
 /// Where a transaction fails: at its begin, at the check of the fence, at one of its own statements, and at its end.
@@ -27,7 +28,7 @@ async fn each_write_is_made_once(failures: &[Failure]) {
             let fault = failure(place.unwrap_or(word));
             proxy.fail(fault);
             let done = write(&store, n).await;
-            assert_eq!(proxy.fault(), None, "{fault:?} did not come in: {word}");
+            assert_eq!(proxy.fault(), None, "{fault:?} did not occur: {word}");
             assert_eq!(done, write(&quiet, n).await, "{fault:?}: {word}");
         }
         assert_eq!(all_rows(&store).await, all_rows(&quiet).await, "{:?}", failure(place.unwrap_or("of the write")));
@@ -37,10 +38,10 @@ async fn each_write_is_made_once(failures: &[Failure]) {
 }
 
 #[tokio::test]
-async fn each_kind_of_write_is_made_once_wherever_the_engine_undoes_it() {
+async fn each_kind_of_write_is_made_once_wherever_the_server_aborts_it() {
     let once: Failure = |word| Fault::Fail { word, code: "40001", times: 1 };
-    let thrice: Failure = |word| Fault::Fail { word, code: "40P01", times: 3 };
-    each_write_is_made_once(&[once, thrice]).await;
+    let three_times: Failure = |word| Fault::Fail { word, code: "40P01", times: 3 };
+    each_write_is_made_once(&[once, three_times]).await;
 }
 
 #[tokio::test]
@@ -52,13 +53,13 @@ fn row(number: &str) -> NumberRow {
     NumberRow::new(number.parse().unwrap(), NumberEntry::default())
 }
 
-/// From now on the engine undoes each of these.
+/// From now on the server aborts each of these.
 fn always(word: &'static str) -> Fault {
     Fault::Fail { word, code: "40001", times: u32::MAX }
 }
 
 #[tokio::test]
-async fn a_write_that_is_always_undone_fails_with_the_reason_and_leaves_nothing() {
+async fn a_write_that_is_always_aborted_fails_with_the_reason_and_leaves_nothing() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
     let store = Store::open(&proxy.location()).await.unwrap();
@@ -85,11 +86,17 @@ async fn read(store: &Store, is_patient: bool) -> Result<(), StoreError> {
     }
 }
 
+/// The server's process for the connection that was used last.
+async fn reader(store: &Store) -> i64 {
+    sql::scalar("SELECT CAST(pg_backend_pid() AS BIGINT)").fetch_one(&store.pool).await.unwrap()
+}
+
 #[tokio::test]
-async fn a_read_that_is_undone_is_made_again_and_fails_with_the_reason_at_last() {
+async fn a_read_that_is_aborted_is_retried_and_fails_with_the_reason_at_last() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
     let store = Store::open(&proxy.location()).await.unwrap();
+    let connection = reader(&store).await;
     for (word, is_patient) in [("FROM calls", false), ("BEGIN", true), ("FROM calls", true), ("COMMIT", true)] {
         proxy.fail(Fault::Fail { word, code: "40001", times: 4 });
         read(&store, is_patient).await.unwrap();
@@ -101,21 +108,39 @@ async fn a_read_that_is_undone_is_made_again_and_fails_with_the_reason_at_last()
         assert!(begun.elapsed() < WRITE_BUDGET, "{word} took {:?}", begun.elapsed());
         proxy.heal();
         read(&store, is_patient).await.unwrap();
+        assert_eq!(reader(&store).await, connection, "{word}: it has connected again");
     }
+}
+
+/// A server that aborts the read only after a while.
+#[tokio::test]
+async fn a_read_with_its_retries_takes_no_longer_than_one_attempt_may() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let store = database.open().await;
+    let aborts = "ALTER TABLE calls RENAME TO elsewhere;
+        CREATE FUNCTION aborts() RETURNS SETOF elsewhere LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_sleep(2); RAISE EXCEPTION 'aborted' USING ERRCODE = '40001'; END $$;
+        CREATE VIEW calls AS SELECT * FROM aborts()";
+    database.run(aborts).await;
+    let begun = Instant::now();
+    let failed = read(&store, false).await.unwrap_err();
+    let took = begun.elapsed();
+    assert!(failed.is_unavailable(), "{failed}");
+    assert!((Duration::from_secs(2)..Duration::from_millis(3_600)).contains(&took), "{failed} after {took:?}");
 }
 
 /// The store opens through the proxy, writes, and closes.
 async fn opens(proxy: &Proxy, fault: Fault) {
     proxy.fail(fault);
     let store = Store::open(&proxy.location()).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-    assert_eq!(proxy.fault(), None, "{fault:?} did not come in");
+    assert_eq!(proxy.fault(), None, "{fault:?} did not occur");
     store.put_numbers(vec![row("+12125550100")]).await.unwrap();
     until(&store, Store::is_fresh).await;
     store.close().await;
 }
 
 #[tokio::test]
-async fn a_database_opens_wherever_the_engine_undoes_a_statement() {
+async fn a_database_opens_wherever_the_server_aborts_a_statement() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
     for word in [
@@ -160,6 +185,17 @@ async fn a_database_opens_wherever_the_connection_breaks_while_its_tables_are_ma
 }
 
 #[tokio::test]
+async fn a_database_opens_wherever_the_connection_breaks_while_its_directory_is_loaded() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    for word in ["COUNT(*) FROM numbers", "FROM bindings", "FROM tokens"] {
+        for fault in [Fault::CutBefore(word), Fault::CutAfter(word)] {
+            opens(&proxy, fault).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_database_that_is_always_busy_is_not_opened_and_the_reason_is_said() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
@@ -177,33 +213,75 @@ async fn a_database_that_is_always_busy_is_not_opened_and_the_reason_is_said() {
     refuses("CREATE TABLE settings").await;
     database.open().await.close().await;
     refuses("SELECT owner").await;
-    database.run("DELETE FROM leases; DELETE FROM fences").await;
     refuses("INSERT INTO leases").await;
     refuses("COUNT(*) FROM numbers").await;
-}
-
-async fn fencing(database: &TestDatabase) -> i64 {
-    let mut other: PgConnection = database.hold("SELECT 1").await;
-    sqlx::query_scalar("SELECT fencing FROM leases").fetch_one(&mut other).await.unwrap()
+    // Of a process that was killed a moment ago.
+    database
+        .run("UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '1500 milliseconds'")
+        .await;
+    refuses("INSERT INTO leases").await;
 }
 
 #[tokio::test]
-async fn a_renewal_and_a_release_that_are_undone_are_made_again() {
+async fn a_stand_by_that_cant_take_a_lapsed_lease_says_why_and_takes_it_at_last() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    database.run("UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '1 second'").await;
+    let proxy = Proxy::before(&database);
+    proxy.fail(always("INSERT INTO leases"));
+    let (told, mut reasons) = watch::channel(None);
+    let standing = tokio::spawn(Store::stand_by(proxy.location(), told));
+    for expected in ["process 1 on elsewhere has the database", "the database is busy with other transactions"] {
+        let is_told = reasons.wait_for(|reason| reason.as_deref() == Some(expected));
+        tokio::time::timeout(3 * WRITE_BUDGET, is_told).await.expect(expected).unwrap();
+    }
+    proxy.heal();
+    standing.await.unwrap().unwrap().put_numbers(vec![row("+12125550100")]).await.unwrap();
+}
+
+/// The number of the lease, and when it lapses.
+async fn lease(database: &TestDatabase) -> (i64, i64) {
+    let mut other: PgConnection = database.hold("SELECT 1").await;
+    let lease = "SELECT fencing, CAST(EXTRACT(EPOCH FROM expires) * 1000000 AS BIGINT) FROM leases";
+    sqlx::query_as(lease).fetch_one(&mut other).await.unwrap()
+}
+
+async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + 3 * WRITE_BUDGET;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_aborted_is_retried() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
     let store = Store::open(&proxy.location()).await.unwrap();
-    let lease_number = fencing(&database).await;
-    proxy.fail(Fault::Fail { word: "UPDATE leases SET expires = now() +", code: "40001", times: 6 });
-    let deadline = Instant::now() + 3 * WRITE_BUDGET;
-    while proxy.fault().is_some() {
-        assert!(Instant::now() < deadline, "it isn't renewed");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    proxy.fail(always("UPDATE leases SET expires = now() +"));
+    wait_until("nobody renews it", async || proxy.failures() >= 6).await;
+    // None has succeeded since the first one failed.
+    let before = lease(&database).await;
+    proxy.heal();
+    wait_until("it isn't renewed", async || lease(&database).await != before).await;
+    assert_eq!(lease(&database).await.0, before.0);
     until(&store, Store::is_fresh).await;
     store.put_numbers(vec![row("+12125550100")]).await.unwrap();
-    proxy.fail(Fault::Fail { word: "UPDATE leases SET expires = now(), fencing", code: "40001", times: 3 });
-    store.close().await;
-    assert_eq!((proxy.fault(), proxy.failures()), (None, 9));
-    // A release gives it the next number.
-    assert_eq!(fencing(&database).await, lease_number + 1);
+}
+
+#[tokio::test]
+async fn a_release_that_is_aborted_or_cut_is_retried() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let word = "UPDATE leases SET expires = now(), fencing";
+    for fault in [Fault::Fail { word, code: "40001", times: 3 }, Fault::CutBefore(word), Fault::CutAfter(word)] {
+        let store = Store::open(&proxy.location()).await.unwrap();
+        let before = lease(&database).await;
+        proxy.fail(fault);
+        store.close().await;
+        assert_eq!(proxy.fault(), None, "{fault:?} did not occur");
+        // A release gives it the next number.
+        assert_eq!(lease(&database).await.0, before.0 + 1, "{fault:?}");
+    }
 }

@@ -22,8 +22,9 @@ impl SharedDirectory {
     pub(in crate::store) async fn load(connection: &mut Connection) -> Result<SharedDirectory, StoreError> {
         let mut retries = Retries::patient();
         let tables = loop {
+            connection.connect_if_lost().await?;
             let tables = DirectoryTables::load(connection).await;
-            if let Some(tables) = retries.last(tables).await {
+            if let Some(tables) = retries.result_or_pause(tables).await {
                 break tables?;
             }
         };

@@ -64,6 +64,14 @@ impl Connection {
         }
     }
 
+    /// Connects again if the connection to PostgreSQL is lost.
+    pub(in crate::store) async fn connect_if_lost(&mut self) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(_) => Ok(()),
+            Connection::Postgres(session) => session.connect_if_lost().await,
+        }
+    }
+
     /// What is known of the lease on the database, if it has one.
     pub(in crate::store) fn lease(&self) -> Option<LeaseWatch> {
         match self {

@@ -9,7 +9,7 @@ use super::query::{Query, query};
 use super::retries::Retries;
 use crate::store::StoreError;
 
-/// Keeps earlier owners off, and waits for a transaction of theirs. A later owner is not one. It may be made again if nobody
+/// Keeps earlier owners off, and waits for a transaction of theirs. A later owner is not one. It may be retried if nobody
 /// knows whether it was made.
 const SET: &str = "INSERT INTO fences (name, fencing, commits) VALUES ($1, $2, 0)
     ON CONFLICT (name) DO UPDATE SET fencing = excluded.fencing, commits = 0
@@ -39,7 +39,7 @@ impl Fence {
                 // Fails if the connection is lost, and with it the transaction.
                 let _ = session.run("ROLLBACK").await;
             }
-            if let Some(rows) = retries.last(rows).await {
+            if let Some(rows) = retries.result_or_pause(rows).await {
                 break rows?;
             }
         };

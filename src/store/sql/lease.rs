@@ -202,9 +202,10 @@ impl Lease {
     pub(super) async fn release(&self, session: &mut ServerConnection) -> Result<(), StoreError> {
         let mut retries = Retries::until(Instant::now() + ANSWER);
         loop {
+            session.connect_if_lost().await?;
             let released = session.execute(query(RELEASE).bind(self.name()).bind(self.fencing)).await.map(drop);
             // A renewal may still be on its way.
-            if let Some(released) = retries.last(released).await {
+            if let Some(released) = retries.result_or_pause(released).await {
                 return released;
             }
         }

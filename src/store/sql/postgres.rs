@@ -127,7 +127,8 @@ impl ServerConnection {
         Fence::set(self, lease).await
     }
 
-    async fn connect_if_lost(&mut self) -> Result<(), StoreError> {
+    /// Connects again if the connection is lost.
+    pub(super) async fn connect_if_lost(&mut self) -> Result<(), StoreError> {
         if self.connected().is_err() {
             self.connect().await?;
         }
@@ -140,7 +141,7 @@ impl ServerConnection {
         loop {
             self.connect_if_lost().await?;
             let is_new = self.fetch_all(query(LEASES)).await.map(|rows| rows.is_empty());
-            if let Some(is_new) = retries.last(is_new).await {
+            if let Some(is_new) = retries.result_or_pause(is_new).await {
                 return is_new;
             }
         }
@@ -152,7 +153,7 @@ impl ServerConnection {
         loop {
             self.connect_if_lost().await?;
             let migrated = self.migrate_once().await;
-            if let Some(migrated) = retries.last(migrated).await {
+            if let Some(migrated) = retries.result_or_pause(migrated).await {
                 return migrated;
             }
         }

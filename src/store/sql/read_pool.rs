@@ -64,19 +64,20 @@ impl ReadPool {
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 
-    /// Does the work again if a transaction of another process came first.
+    /// Retries the work if the server has aborted it. All attempts together take no longer than one may.
     async fn run<T>(
         &self,
         work: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + Sync,
     ) -> Result<T, StoreError> {
         let _permit = self.readers.permit().await?;
-        let mut retries = if self.is_patient { Retries::patient() } else { Retries::until(Instant::now() + ANSWER) };
+        let deadline = Instant::now() + if self.is_patient { LONG } else { ANSWER };
+        let mut retries = Retries::until(deadline);
         loop {
-            let done = self.attempt(&work).await;
-            if !matches!(done, Err(StoreError::Contended(_))) {
+            let done = self.attempt(deadline, &work).await;
+            if !is_aborted(&done) {
                 return done;
             }
-            if let Some(done) = retries.last(done).await {
+            if let Some(done) = retries.result_or_pause(done).await {
                 return done;
             }
         }
@@ -85,32 +86,35 @@ impl ReadPool {
     /// Does the work again on a new connection if the server has closed the one that was idle.
     async fn attempt<T>(
         &self,
+        deadline: Instant,
         work: &(impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + Sync),
     ) -> Result<T, StoreError> {
         if let Some(connection) = self.readers.take_idle() {
-            match self.answer(connection, work).await {
+            match self.answer(connection, deadline, work).await {
                 Err(StoreError::Disconnected(_)) => {}
                 done => return done,
             }
         }
-        let connection = within(CONNECT, connect(&self.readers.options)).await?;
-        self.answer(connection, work).await
+        let connection = within(CONNECT.min(until(deadline)), connect(&self.readers.options)).await?;
+        self.answer(connection, deadline, work).await
     }
 
     async fn answer<T>(
         &self,
         mut connection: PgConnection,
+        deadline: Instant,
         work: &(impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + Sync),
     ) -> Result<T, StoreError> {
         let done = match self.is_patient {
-            true => within(LONG, patiently(&mut connection, work)).await,
-            false => within(ANSWER, work(&mut connection)).await,
+            true => within(until(deadline), patiently(&mut connection, work)).await,
+            false => within(until(deadline), work(&mut connection)).await,
         };
         match &done {
-            Ok(_) => self.readers.put_back(connection),
+            // If a transaction was aborted, its ROLLBACK is the next thing that is sent.
+            done if done.is_ok() || is_aborted(done) => self.readers.put_back(connection),
             // The others are probably lost, too.
             Err(error) if error.is_lost() => self.readers.idle().clear(),
-            Err(_) => {}
+            _ => {}
         }
         done
     }
@@ -157,6 +161,15 @@ impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Readers").finish_non_exhaustive()
     }
+}
+
+fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Whether the server has aborted the work because of another transaction. The connection is as good as before.
+fn is_aborted<T>(done: &Result<T, StoreError>) -> bool {
+    matches!(done, Err(StoreError::Contended(_) | StoreError::Locked(_)))
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {

@@ -83,7 +83,7 @@ async fn commit(
             // On a full disk SQLite has already rolled back, and this fails.
             let _ = connection.roll_back().await;
         }
-        if let Some(done) = retries.last(done).await {
+        if let Some(done) = retries.result_or_pause(done).await {
             return done;
         }
     }
