@@ -45,11 +45,11 @@ impl RequestReader {
             let mut text = || texts.next().unwrap_or_default();
             match kind {
                 // Query.
-                Some(b'Q') => self.statement = legible(text()),
+                Some(b'Q') => self.statement = lossy_text(text()),
                 // Parse: the name, and the statement.
                 Some(b'P') => {
                     let name = text().to_owned();
-                    self.prepared.insert(name, legible(text()));
+                    self.prepared.insert(name, lossy_text(text()));
                 }
                 // Bind: the portal, and the name of the statement.
                 Some(b'B') => {
@@ -69,7 +69,7 @@ impl RequestReader {
     }
 }
 
-fn legible(text: &[u8]) -> String {
+fn lossy_text(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 

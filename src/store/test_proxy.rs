@@ -34,7 +34,7 @@ pub(in crate::store) enum Fault {
     CutSome(Dice),
 }
 
-/// How many statements in a row fail at most by [`Dice`]: a transaction that fails is made again as often.
+/// How many statements in a row fail at most by [`Dice`]: a transaction that fails is retried as often.
 const IN_A_ROW: u8 = 4;
 
 /// Which statements fail, by random numbers from a seed. After as many failures as a transaction survives, the next commit
@@ -187,7 +187,7 @@ async fn pass(mut client: UnixStream, mut server: UnixStream, plan: Arc<Mutex<Pl
                     writes |= request.statement.starts_with("BEGIN;");
                     let fate = lock(&plan).fate(&request.statement, writes);
                     writes &= !["COMMIT", "ROLLBACK"].contains(&request.statement.as_str());
-                    if !meet(fate, &request, &mut server).await {
+                    if !carry_out(fate, &request, &mut server).await {
                         return;
                     }
                 }
@@ -203,7 +203,7 @@ async fn pass(mut client: UnixStream, mut server: UnixStream, plan: Arc<Mutex<Pl
 }
 
 /// False if the connection breaks.
-async fn meet(fate: Fate, request: &ProxiedRequest, server: &mut UnixStream) -> bool {
+async fn carry_out(fate: Fate, request: &ProxiedRequest, server: &mut UnixStream) -> bool {
     match fate {
         Fate::Passes => server.write_all(&request.bytes).await.unwrap(),
         Fate::Fails { code } => server.write_all(&refusal(request, code)).await.unwrap(),
