@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use tokio::sync::watch;
 
 use super::test_database::{TestDatabase, until};
-use super::test_proxy::{Fault, Proxy};
+use super::test_proxy::{Fate, Fault, Proxy};
 use super::test_writes::{WRITES, all_rows};
 use super::{CallFilter, NumberRow, Store, StoreError, WRITE_BUDGET, sql};
 use crate::contract::NumberEntry;
@@ -129,70 +129,68 @@ async fn a_read_with_its_retries_takes_no_longer_than_one_attempt_may() {
     assert!((Duration::from_secs(2)..Duration::from_millis(3_600)).contains(&took), "{failed} after {took:?}");
 }
 
-/// The store opens through the proxy, writes, and closes.
-async fn opens(proxy: &Proxy, fault: Fault) {
-    proxy.fail(fault);
-    let store = Store::open(&proxy.location()).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-    assert_eq!(proxy.fault(), None, "{fault:?} did not occur");
+/// Opens a store through the proxy, writes, and closes it: with a failure at the first statement, with one at the second one, and
+/// so on, until none fails any more. Runs `before` before each.
+async fn opens_wherever(fate: Fate, times: u32, before: &'static str) {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    let proxy = Proxy::before(&database);
+    for passing in 0.. {
+        database.run(before).await;
+        let fault = Fault::Later { passing, times, fate };
+        proxy.fail(fault);
+        let store = Store::open(&proxy.location()).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        store.put_numbers(vec![row("+12125550100")]).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        until(&store, Store::is_fresh).await;
+        store.close().await;
+        assert_eq!(scalar(&database, "SELECT COUNT(*) FROM leases WHERE expires <= now()").await, 1, "{fault:?}");
+        if proxy.fault().is_some() {
+            assert!(passing > 20, "only {passing} statements");
+            return;
+        }
+    }
+}
+
+const ABORTED: Fate = Fate::Fails { code: "40001" };
+const CUTS: [Fate; 2] = [Fate::IsCut { reaches_server: false }, Fate::IsCut { reaches_server: true }];
+const NOTHING: &str = "SELECT 1";
+const EMPTY: &str = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+
+#[tokio::test]
+async fn a_database_opens_wherever_the_server_aborts_statements() {
+    opens_wherever(ABORTED, 3, NOTHING).await;
+}
+
+#[tokio::test]
+async fn an_empty_database_opens_wherever_the_server_aborts_a_statement() {
+    opens_wherever(ABORTED, 1, EMPTY).await;
+}
+
+#[tokio::test]
+async fn a_database_opens_wherever_the_connection_breaks() {
+    for cut in CUTS {
+        opens_wherever(cut, 1, NOTHING).await;
+    }
+}
+
+/// Answers are lost, so nobody knows whether the server has made a migration, or set the fence.
+#[tokio::test]
+async fn an_empty_database_opens_wherever_the_connection_breaks() {
+    for cut in CUTS {
+        opens_wherever(cut, 1, EMPTY).await;
+    }
+}
+
+#[tokio::test]
+async fn a_commit_in_doubt_is_asked_about_until_the_server_answers() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let store = Store::open(&proxy.location()).await.unwrap();
+    proxy.fail(Fault::CutAfterAndFail("COMMIT", "SELECT commits"));
     store.put_numbers(vec![row("+12125550100")]).await.unwrap();
-    until(&store, Store::is_fresh).await;
-    store.close().await;
-}
-
-#[tokio::test]
-async fn a_database_opens_wherever_the_server_aborts_a_statement() {
-    let Some(database) = TestDatabase::postgres() else { return };
-    let proxy = Proxy::before(&database);
-    for word in [
-        "FROM information_schema",
-        "CREATE TABLE IF NOT EXISTS",
-        "CREATE TABLE settings",
-        "CREATE TABLE fences",
-        "INSERT INTO _sqlx_migrations",
-        "COMMIT",
-        "INSERT INTO leases",
-        "INSERT INTO fences",
-    ] {
-        database.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
-        opens(&proxy, Fault::Fail { word, code: "40001", times: 1 }).await;
-    }
-    for word in [
-        "FROM information_schema",
-        "FROM _sqlx_migrations",
-        "BEGIN;",
-        "SELECT owner",
-        "INSERT INTO leases",
-        "COMMIT",
-        "INSERT INTO fences",
-        "COUNT(*) FROM numbers",
-        "FROM tokens",
-    ] {
-        opens(&proxy, Fault::Fail { word, code: "40001", times: 3 }).await;
-    }
-}
-
-/// Its answers are lost, so nobody knows whether it has made a migration, or set the fence.
-#[tokio::test]
-async fn a_database_opens_wherever_the_connection_breaks_while_its_tables_are_made() {
-    let Some(database) = TestDatabase::postgres() else { return };
-    let proxy = Proxy::before(&database);
-    for word in ["FROM information_schema", "CREATE TABLE settings", "COMMIT", "INSERT INTO fences"] {
-        for fault in [Fault::CutBefore(word), Fault::CutAfter(word)] {
-            database.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
-            opens(&proxy, fault).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_database_opens_wherever_the_connection_breaks_while_its_directory_is_loaded() {
-    let Some(database) = TestDatabase::postgres() else { return };
-    let proxy = Proxy::before(&database);
-    for word in ["COUNT(*) FROM numbers", "FROM bindings", "FROM tokens"] {
-        for fault in [Fault::CutBefore(word), Fault::CutAfter(word)] {
-            opens(&proxy, fault).await;
-        }
-    }
+    assert_eq!((proxy.fault(), proxy.failures(), store.is_failing()), (None, 4, false));
+    assert_eq!(store.numbers(None, 10).await.unwrap().len(), 1);
+    assert_eq!(scalar(&database, "SELECT commits FROM fences").await, 1, "it is made once");
 }
 
 #[tokio::test]
@@ -239,11 +237,15 @@ async fn a_stand_by_that_cant_take_a_lapsed_lease_says_why_and_takes_it_at_last(
     standing.await.unwrap().unwrap().put_numbers(vec![row("+12125550100")]).await.unwrap();
 }
 
+async fn scalar(database: &TestDatabase, select: &'static str) -> i64 {
+    let mut other: PgConnection = database.hold("SELECT 1").await;
+    sqlx::query_scalar(select).fetch_one(&mut other).await.unwrap()
+}
+
 /// The number of the lease, and when it lapses.
 async fn lease(database: &TestDatabase) -> (i64, i64) {
-    let mut other: PgConnection = database.hold("SELECT 1").await;
-    let lease = "SELECT fencing, CAST(EXTRACT(EPOCH FROM expires) * 1000000 AS BIGINT) FROM leases";
-    sqlx::query_as(lease).fetch_one(&mut other).await.unwrap()
+    let expires = "SELECT CAST(EXTRACT(EPOCH FROM expires) * 1000000 AS BIGINT) FROM leases";
+    (scalar(database, "SELECT fencing FROM leases").await, scalar(database, expires).await)
 }
 
 async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {

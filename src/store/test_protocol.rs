@@ -74,11 +74,16 @@ fn lossy_text(text: &[u8]) -> String {
 }
 
 /// What to send in the place of a request, so that the server fails it with this SQLSTATE. A commit that fails so is rolled
-/// back, and its transaction is over; after another statement the client must roll back.
+/// back, and its transaction is over; after another statement the client must roll back. So it must after a begin that fails at
+/// the settings behind it.
 pub(in crate::store) fn refusal(request: &ProxiedRequest, code: &str) -> Vec<u8> {
-    let end = if request.statement.starts_with("COMMIT") { "ROLLBACK; " } else { "" };
+    let first = match request.statement.get(..6) {
+        Some("COMMIT") => "ROLLBACK; ",
+        Some("BEGIN;") => "BEGIN; ",
+        _ => "",
+    };
     let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'refused by the proxy' USING ERRCODE = '{code}'; END $$");
-    query(&format!("{end}{raise}"))
+    query(&format!("{first}{raise}"))
 }
 
 fn query(statement: &str) -> Vec<u8> {
@@ -134,12 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_is_refused_ends_its_transaction() {
+    fn a_commit_that_is_refused_ends_its_transaction_and_a_begin_doesnt() {
         let refused = |statement: &str| {
             let request = ProxiedRequest { bytes: query(statement), statement: statement.to_owned() };
             read(&[&start(), &refusal(&request, "40001")]).swap_remove(1).statement
         };
         assert!(refused("COMMIT").starts_with("ROLLBACK; DO $$ BEGIN RAISE"));
+        assert!(refused("BEGIN; SET LOCAL").starts_with("BEGIN; DO $$ BEGIN RAISE"));
         assert!(refused("UPDATE calls").starts_with("DO $$ BEGIN RAISE"));
     }
 }

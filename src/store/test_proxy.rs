@@ -20,6 +20,9 @@ pub(in crate::store) enum Fault {
     CutAfter(&'static str),
     /// The same, and the server can't be reached from then on.
     CutAfterAndRefuse(&'static str),
+    /// The server runs the next statement with this word. The connection breaks before its answer, and the server fails the next
+    /// three statements with the second word.
+    CutAfterAndFail(&'static str, &'static str),
     /// From the next statement with this word on, nothing passes to the server, and no connection is closed.
     SwallowFrom(&'static str),
     /// Nothing passes to the server, and no connection is closed.
@@ -28,6 +31,8 @@ pub(in crate::store) enum Fault {
     Refuse,
     /// The server fails the next statements with this word, as many as this, with this SQLSTATE.
     Fail { word: &'static str, code: &'static str, times: u32 },
+    /// So many statements pass. Then this happens to the next ones, as many as that. Those for reads and renewals don't count.
+    Later { passing: u32, times: u32, fate: Fate },
     /// The server fails some statements of the writer's transactions with 40001 or 40P01.
     FailSome(Dice),
     /// The connection breaks at some statements of the writer's transactions, before or after the server runs them.
@@ -131,7 +136,8 @@ fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
 }
 
 /// What happens to a request.
-enum Fate {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Fate {
     Passes,
     Fails { code: &'static str },
     IsCut { reaches_server: bool },
@@ -139,16 +145,19 @@ enum Fate {
 }
 
 impl Plan {
-    /// Decides about a request. `writes` says whether its statement is of a transaction of the writer.
-    fn fate(&mut self, statement: &str, writes: bool) -> Fate {
+    /// Decides about a request.
+    fn fate(&mut self, statement: &str, sender: Sender) -> Fate {
         let has = |word: &str| statement.contains(word);
         // No server fails a rollback.
-        let may_fail = writes && !statement.is_empty() && !has("ROLLBACK");
+        let may_fail = !statement.is_empty() && !has("ROLLBACK");
         let (next, fate) = match self.fault {
             Some(Fault::CutBefore(word)) if has(word) => (None, Fate::IsCut { reaches_server: false }),
             Some(Fault::CutAfter(word)) if has(word) => (None, Fate::IsCut { reaches_server: true }),
             Some(Fault::CutAfterAndRefuse(word)) if has(word) => {
                 (Some(Fault::Refuse), Fate::IsCut { reaches_server: true })
+            }
+            Some(Fault::CutAfterAndFail(word, next)) if has(word) => {
+                (Some(Fault::Fail { word: next, code: "40001", times: 3 }), Fate::IsCut { reaches_server: true })
             }
             Some(Fault::SwallowFrom(word)) if has(word) => (Some(Fault::Swallow), Fate::IsSwallowed),
             Some(Fault::Swallow) => (Some(Fault::Swallow), Fate::IsSwallowed),
@@ -156,12 +165,18 @@ impl Plan {
                 let rest = (times > 1).then(|| Fault::Fail { word, code, times: times - 1 });
                 (rest, Fate::Fails { code })
             }
-            Some(Fault::FailSome(dice)) if may_fail => {
+            Some(Fault::Later { passing: 0, times, fate }) if may_fail && !sender.reads => {
+                ((times > 1).then(|| Fault::Later { passing: 0, times: times - 1, fate }), fate)
+            }
+            Some(Fault::Later { passing, times, fate }) if may_fail && !sender.reads => {
+                (Some(Fault::Later { passing: passing - 1, times, fate }), Fate::Passes)
+            }
+            Some(Fault::FailSome(dice)) if may_fail && sender.writes => {
                 let (dice, which) = dice.throw(statement);
                 let code = which.map(|which| if which { "40001" } else { "40P01" });
                 (Some(Fault::FailSome(dice)), code.map_or(Fate::Passes, |code| Fate::Fails { code }))
             }
-            Some(Fault::CutSome(dice)) if may_fail => {
+            Some(Fault::CutSome(dice)) if may_fail && sender.writes => {
                 let (dice, which) = dice.throw(statement);
                 let cut = which.map(|reaches_server| Fate::IsCut { reaches_server });
                 (Some(Fault::CutSome(dice)), cut.unwrap_or(Fate::Passes))
@@ -174,9 +189,18 @@ impl Plan {
     }
 }
 
+/// Who sends a statement.
+#[derive(Default, Clone, Copy)]
+struct Sender {
+    /// The writer, within a transaction.
+    writes: bool,
+    /// A connection for reads, or for the renewal of the lease.
+    reads: bool,
+}
+
 async fn pass(mut client: UnixStream, mut server: UnixStream, plan: Arc<Mutex<Plan>>) {
     let (mut sent, mut received) = ([0; 8192], [0; 8192]);
-    let (mut requests, mut writes) = (RequestReader::default(), false);
+    let (mut requests, mut sender) = (RequestReader::default(), Sender::default());
     loop {
         tokio::select! {
             n = client.read(&mut sent) => {
@@ -184,9 +208,11 @@ async fn pass(mut client: UnixStream, mut server: UnixStream, plan: Arc<Mutex<Pl
                 requests.push(&sent[..n]);
                 while let Some(request) = requests.take() {
                     // A read that may take long begins with this word alone.
-                    writes |= request.statement.starts_with("BEGIN;");
-                    let fate = lock(&plan).fate(&request.statement, writes);
-                    writes &= !["COMMIT", "ROLLBACK"].contains(&request.statement.as_str());
+                    sender.writes |= request.statement.starts_with("BEGIN;");
+                    // The limit of reads.
+                    sender.reads |= request.statement.starts_with("SET statement_timeout");
+                    let fate = lock(&plan).fate(&request.statement, sender);
+                    sender.writes &= !["COMMIT", "ROLLBACK"].contains(&request.statement.as_str());
                     if !carry_out(fate, &request, &mut server).await {
                         return;
                     }
