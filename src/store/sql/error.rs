@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_migration_that_loses_its_connection_is_undone_as_any_transaction() {
+    fn a_migration_that_loses_its_connection_is_retried_as_any_transaction() {
         let lost = || sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into());
         for migration in [MigrateError::Execute(lost()), MigrateError::ExecuteMigration(lost(), 4)] {
             let error = StoreError::from(sqlx::Error::from(migration));
