@@ -102,18 +102,55 @@ pub(super) fn an_answer_releases_the_call_quickly(kind: Kind) {
     });
 }
 
-/// The call has gone on when the answer comes: the phone rings.
+/// The call has gone on when the answer comes: the phone rings. Asterisk dials again.
 pub(super) fn an_answer_that_comes_too_late_costs_no_call(kind: Kind) {
     on_one(kind, |pbx| {
-        let pstn = Phone::listen(pbx.config().pstn, &Habit::after(800)).unwrap();
-        let agent = AgentDouble::start(pbx, Reply::LateRoute("pstn", Duration::from_millis(700)));
+        let (pstn, packet) = (ringing(pbx.config().pstn), ringing(pbx.config().packet));
+        let agent = AgentDouble::start(pbx, late("pstn"));
         let report = call(pbx);
         assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
-        assert!(millis(&report) >= 1_200, "{} ms: the answer was not late", millis(&report));
-        assert_eq!(agent.announcements().len(), 1);
-        // Asterisk dials again.
-        assert_eq!(pstn.invites().len(), if kind == Kind::Asterisk { 2 } else { 1 });
+        let again = usize::from(kind == Kind::Asterisk);
+        assert_eq!((pstn.invites().len(), packet.invites().len()), (1 + again, 0));
+        agent.reply(late("packet"));
+        let report = call(pbx);
+        assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!((pstn.invites().len(), packet.invites().len()), (2 + again, again));
     });
+}
+
+/// A subroutine has called the snippet, and another one dials; or the one that called it has returned.
+#[test]
+fn a_late_answer_finds_the_way_out_of_an_asterisks_subroutines() {
+    on_one(Kind::Asterisk, |pbx| {
+        let (inside, wrapped) = ("+12125550198", "+12125550199");
+        let more = format!(
+            "\n[from-internal](+)\nexten => {inside},1,Gosub(sub-dial,s,1({NUMBER}))\n same => n,Hangup(1)\n\
+             exten => {wrapped},1,Gosub(sub-announce,s,1({NUMBER}))\n same => n,Dial(PJSIP/{NUMBER}@pstn,60)\n\
+             [sub-dial]\nexten => s,1,Gosub(sidecall-originating,s,1(${{ARG1}}))\n\
+             \x20same => n,Gosub(sub-trunk,s,1(pstn,${{ARG1}}))\n same => n,Return()\n\
+             [sub-trunk]\nexten => s,1,Dial(PJSIP/${{FILTER(+0-9,${{ARG2}})}}@${{ARG1}},60)\n same => n,Return()\n\
+             [sub-announce]\nexten => s,1,Gosub(sidecall-originating,s,1(${{ARG1}}))\n same => n,Return()\n"
+        );
+        let file = pbx.dir().join("etc/extensions.conf");
+        lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
+        let _ = pbx.console("dialplan reload");
+        let pstn = ringing(pbx.config().pstn);
+        let _agent = AgentDouble::start(pbx, late("pstn"));
+        for (calls, number) in [(2, inside), (4, wrapped)] {
+            let report = Calls::new("1000", number).place(pbx.sip()).unwrap();
+            assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+            assert_eq!(pstn.invites().len(), calls, "{}", pbx.log());
+        }
+    });
+}
+
+/// An answer when the hold is over and the phone rings.
+fn late(route: &'static str) -> Reply {
+    Reply::LateRoute(route, Duration::from_millis(700))
+}
+
+fn ringing(at: std::net::SocketAddr) -> Phone {
+    Phone::listen(at, &Habit::after(1_500)).unwrap()
 }
 
 pub(super) fn a_caller_may_give_up_during_the_hold(kind: Kind) {
