@@ -24,7 +24,7 @@ pub enum StoreError {
     /// Locked, full, gone, or too slow.
     #[error("the database is not available: {0}")]
     Unavailable(Arc<str>),
-    /// The database has aborted the transaction because of another one. The same one may succeed if it is made again.
+    /// The database has aborted the transaction because of another one. The same one may succeed if it is retried.
     #[error("the database is busy with another transaction: {0}")]
     Contended(Arc<str>),
     /// Another transaction holds a lock for longer than this one waits.
@@ -84,7 +84,7 @@ impl StoreError {
         matches!(self, StoreError::Crashed | StoreError::Fenced)
     }
 
-    /// Whether a transaction that fails so left nothing behind, and may succeed at once if it is made again. One that is late
+    /// Whether a transaction that fails so left nothing behind, and may succeed at once if it is retried. One that is late
     /// would only be later.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, StoreError::Contended(_) | StoreError::Locked(_) | StoreError::Disconnected(_))

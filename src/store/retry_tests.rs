@@ -126,7 +126,7 @@ async fn a_read_with_its_retries_takes_no_longer_than_one_attempt_may() {
     let failed = read(&store, false).await.unwrap_err();
     let took = begun.elapsed();
     assert!(failed.is_unavailable(), "{failed}");
-    assert!((Duration::from_secs(2)..Duration::from_millis(3_600)).contains(&took), "{failed} after {took:?}");
+    assert!((Duration::from_secs(2)..Duration::from_millis(4_400)).contains(&took), "{failed} after {took:?}");
 }
 
 /// Opens a store through the proxy, writes, and closes it: with a failure at the first statement, with one at the second one, and
@@ -224,7 +224,7 @@ async fn a_database_that_is_always_busy_is_not_opened_and_the_reason_is_said() {
 async fn a_stand_by_that_cant_take_a_lapsed_lease_says_why_and_takes_it_at_last() {
     let Some(database) = TestDatabase::postgres() else { return };
     database.open().await.close().await;
-    database.run("UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '1 second'").await;
+    database.run("UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '1 hour'").await;
     let proxy = Proxy::before(&database);
     proxy.fail(always("INSERT INTO leases"));
     let (told, mut reasons) = watch::channel(None);
@@ -232,6 +232,7 @@ async fn a_stand_by_that_cant_take_a_lapsed_lease_says_why_and_takes_it_at_last(
     for expected in ["process 1 on elsewhere has the database", "the database is busy with other transactions"] {
         let is_told = reasons.wait_for(|reason| reason.as_deref() == Some(expected));
         tokio::time::timeout(3 * WRITE_BUDGET, is_told).await.expect(expected).unwrap();
+        database.run("UPDATE leases SET expires = now()").await;
     }
     proxy.heal();
     standing.await.unwrap().unwrap().put_numbers(vec![row("+12125550100")]).await.unwrap();

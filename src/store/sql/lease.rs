@@ -200,7 +200,9 @@ impl Lease {
 
     /// Lets others take it at once.
     pub(super) async fn release(&self, session: &mut ServerConnection) -> Result<(), StoreError> {
-        let mut retries = Retries::until(Instant::now() + ANSWER);
+        let deadline = Instant::now() + ANSWER;
+        let mut retries = Retries::until(deadline);
+        session.must_end_by(deadline);
         loop {
             session.connect_if_lost().await?;
             let released = session.execute(query(RELEASE).bind(self.name()).bind(self.fencing)).await.map(drop);
