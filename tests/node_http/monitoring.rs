@@ -1,10 +1,16 @@
 //! What operators see: status, timelines, metrics.
 
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use sidecall::core::routing::route::Reason;
+use sidecall::store::Location;
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, dialled, ended};
+use crate::timeline::{rendered, text};
 
 #[tokio::test]
 async fn status_shows_links_calls_and_counts() {
@@ -27,6 +33,79 @@ async fn status_shows_links_calls_and_counts() {
     assert_eq!((&seen["live"], &seen["totals"]["packet"], &seen["store_ok"]), (&json!(1), &json!(1), &json!(true)));
     assert_eq!(seen["calls"][0]["reason"], "called-not-served");
     assert_eq!(seen["calls"][0]["address"], json!(null), "it would let the reader write to the client");
+    assert_eq!(seen["nodes"], json!([]), "nobody else uses its file");
+}
+
+/// Another process on the database of a node, which stands by and calls its machine what it likes.
+struct Neighbour(PgConnection);
+
+const MACHINE: &str = "<img src=x onerror=alert(1)>";
+
+impl Neighbour {
+    async fn stand_by(database: &lab::Postgres) -> Neighbour {
+        let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+        let row = "INSERT INTO nodes (machine, process, url, version, role, started, heartbeat)
+            VALUES ($1, 7, 'http://b:8600', '0.0.9', 'stand_by', now(), now())";
+        sqlx::query(row).bind(MACHINE).execute(&mut connection).await.unwrap();
+        Neighbour(connection)
+    }
+
+    async fn beat(&mut self) {
+        self.0.execute("UPDATE nodes SET heartbeat = now() WHERE version = '0.0.9'").await.unwrap();
+    }
+
+    /// Beats until the node says so.
+    async fn beat_until(&mut self, says: impl AsyncFn() -> bool) {
+        let begun = Instant::now();
+        while !says().await {
+            assert!(begun.elapsed() < Duration::from_secs(15), "the node doesn't see it");
+            self.beat().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_nodes_on_a_database_are_listed_and_counted() {
+    let Some(database) = lab::Postgres::or_skip() else { return };
+    let location: Location = PathBuf::from(database.url()).try_into().unwrap();
+    let node = TestNode::start_with(|config, _| config.database = location).await;
+    let mut other = Neighbour::stand_by(&database).await;
+    let counts = async || {
+        let text = node.http.get(node.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        ["active", "stand_by"].iter().all(|role| text.contains(&format!("sidecall_nodes{{role=\"{role}\"}} 1\n")))
+    };
+    other.beat_until(counts).await;
+    let status = node.get("/v1/status", ADMIN).await;
+    let [own, neighbour] = &status["nodes"].as_array().unwrap()[..] else { panic!("{status:#}") };
+    assert_eq!((&own["role"], &own["process"]), (&json!("active"), &json!(std::process::id())));
+    assert_eq!((&own["version"], own["url"].as_str().unwrap().split(':').next()), (&status["version"], Some("http")));
+    let named = ["machine", "process", "url", "version", "role"].map(|field| neighbour[field].clone());
+    assert_eq!(named, [json!(MACHINE), json!(7), json!("http://b:8600"), json!("0.0.9"), json!("stand_by")]);
+    for node in [own, neighbour] {
+        let silence = status["now"].as_i64().unwrap() - node["heartbeat"].as_i64().unwrap();
+        assert!((0..=5_000).contains(&silence), "{status:#}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_the_nodes_and_takes_no_name_for_markup() {
+    let Some(database) = lab::Postgres::or_skip() else { return };
+    let location: Location = PathBuf::from(database.url()).try_into().unwrap();
+    let node = TestNode::start_with(|config, _| config.database = location).await;
+    let mut other = Neighbour::stand_by(&database).await;
+    let listed = async || node.get("/v1/status", ADMIN).await["nodes"].as_array().unwrap().len() == 2;
+    other.beat_until(listed).await;
+    let url = node.url("/");
+    let Some(page) = tokio::task::spawn_blocking(move || rendered(&url)).await.unwrap() else { return };
+    let nodes = page.split("<section id=\"nodes\">").nth(1).and_then(|rest| rest.split("</section>").next());
+    let nodes = nodes.unwrap_or_else(|| panic!("no nodes in {page}"));
+    assert!(nodes.contains("&lt;img src=x onerror=alert(1)&gt;") && !nodes.contains("<img"), "{nodes}");
+    let shown = text(nodes);
+    for words in ["Nodes Machine Role Version Runs Last seen", "active", "http://b:8600 · process 7 stands by 0.0.9"] {
+        assert!(shown.contains(words), "no {words}: {shown}");
+    }
+    assert!(nodes.contains("<span class=\"tag warn\">0.0.9</span>"), "its version is another one: {nodes}");
 }
 
 /// What a story says, in one word each.

@@ -15,6 +15,7 @@ use sqlx::query::Query as SqlxQuery;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, Postgres};
 
 use super::fence::Fence;
+use super::heartbeat::{Heartbeat, KnownNodes};
 use super::keeper::{Keeper, LeaseWatch};
 use super::lease::{Lease, Wait};
 use super::query::{Query, query};
@@ -55,7 +56,7 @@ enum Patience {
 /// Connects, takes the lease and runs migrations. Returns the connection for writes, and those for reads. `name` is the URL
 /// without its password. `wait` says how to wait for another process.
 pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerConnection, ReadPool), StoreError> {
-    let options = PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging();
+    let options = options(url)?;
     let mut session = ServerConnection::new(options.clone());
     session.connect().await?;
     // The schema isn't changed while another process uses it. An empty database has no lease yet.
@@ -81,7 +82,13 @@ pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerCo
         }
     }
     session.keeper = Some(keeper);
+    session.heartbeat = wait.row().map(|row| Heartbeat::start(row.clone(), ReadPool::new(options.clone())));
     Ok((session, ReadPool::new(options)))
+}
+
+/// How to connect.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging())
 }
 
 /// The connection for writes. It is made again at the next transaction after it was lost.
@@ -92,6 +99,8 @@ pub(in crate::store) struct ServerConnection {
     is_lost: Arc<AtomicBool>,
     fence: Option<Fence>,
     keeper: Option<Keeper>,
+    /// None if this process isn't a node.
+    heartbeat: Option<Heartbeat>,
     patience: Patience,
 }
 
@@ -103,6 +112,7 @@ impl ServerConnection {
             is_lost: Arc::default(),
             fence: None,
             keeper: None,
+            heartbeat: None,
             patience: Patience::Each(ANSWER),
         }
     }
@@ -169,6 +179,11 @@ impl ServerConnection {
     /// What is known of the lease of this process.
     pub(super) fn lease(&self) -> Option<LeaseWatch> {
         self.keeper.as_ref().map(Keeper::watch)
+    }
+
+    /// The nodes that share the database, if this process is one.
+    pub(super) fn nodes(&self) -> Option<KnownNodes> {
+        self.heartbeat.as_ref().map(Heartbeat::nodes)
     }
 
     /// Runs statements that have no parameters.
@@ -266,6 +281,10 @@ impl ServerConnection {
             Some(fence) => fence.lease.release(&mut self).await,
             None => Ok(()),
         };
+        // Only now: the next owner doesn't wait for it.
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.stop().await;
+        }
         match self.connection {
             Some(connection) => released.and(within(ANSWER, connection.close()).await),
             None => released,
