@@ -74,7 +74,7 @@ async fn a_process_that_was_stopped_in_a_transaction_loses_the_database() {
     proxy.fail(Fault::SwallowFrom("COMMIT"));
     let successor = async {
         let (told, _reasons) = watch::channel(None);
-        let next = Store::stand_by(database.location(), told).await.unwrap();
+        let next = Store::stand_by(database.location(), node_row(1), told).await.unwrap();
         next.put_numbers(vec![row("+12125550101")]).await.unwrap();
         proxy.heal();
         next
@@ -238,7 +238,7 @@ async fn a_lease_that_is_renewed_is_not_taken_however_long_somebody_stands_by() 
     let Some(database) = TestDatabase::postgres() else { return };
     let owner = database.open().await;
     let (told, _reasons) = watch::channel(None);
-    let standing = Store::stand_by(database.location(), told);
+    let standing = Store::stand_by(database.location(), node_row(1), told);
     assert!(tokio::time::timeout(Duration::from_secs(4), standing).await.is_err(), "two have the database");
     owner.put_numbers(vec![row("+12125550100")]).await.unwrap();
 }
