@@ -78,11 +78,15 @@ impl StartedNode {
             StartedNode::StandBy(waiting) => {
                 let _ = sd_notify::notify(&[NotifyState::Status("stands by: another node serves")]);
                 let removal = waiting.row.clone().remove_from(waiting.database.clone());
-                tokio::select! {
-                    node = waiting.node() => node?,
-                    () = stop.cancelled() => {
+                let node = tokio::select! {
+                    node = waiting.node() => node.map(Some),
+                    () = stop.cancelled() => Ok(None),
+                };
+                match node {
+                    Ok(Some(node)) => node,
+                    none => {
                         removal.await;
-                        return Ok(());
+                        return none.map(drop);
                     }
                 }
             }

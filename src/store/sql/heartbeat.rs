@@ -1,16 +1,17 @@
 //! The heartbeat by which a node shows others that it is there: its row in `nodes`.
 //!
-//! Nothing depends on it. What fails is tried again, and logged for those who debug.
+//! Nothing depends on it, and nothing waits for it. What fails is tried again, and logged for those who debug.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 use super::lease::{machine, since_boot};
-use super::postgres::{ServerConnection, options};
+use super::postgres::options;
 use super::query::{Query, query};
 use super::read_pool::ReadPool;
 use super::row::Row;
@@ -20,35 +21,36 @@ use crate::store::StoreError;
 
 /// The pause between two heartbeats.
 const EVERY: Duration = Duration::from_secs(1);
-/// The pause after a failure that may last: the tables may be those of an earlier version.
-const LATER: Duration = Duration::from_secs(10);
-/// How long a node that serves, or that leaves, waits for the server.
+/// The pause after a failure that may last: the tables may be those of an earlier version. A node that is silent for longer
+/// counts as gone.
+const LATER: Duration = Duration::from_secs(3);
+/// How long an attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// How long a node that stands by waits: it doesn't look at the lease meanwhile.
-const BRIEF_ATTEMPT: Duration = Duration::from_millis(300);
-/// The server gives up a little earlier.
-const BRIEFLY: &str = "SET LOCAL lock_timeout = 200; SET LOCAL statement_timeout = 250;
-    SET LOCAL idle_in_transaction_session_timeout = 500";
+/// A node that stands by and hasn't seen the lease for so long may not be able to take it.
+const UNSEEN: Duration = Duration::from_secs(2);
 
-const REFRESH: &str = "INSERT INTO nodes (machine, process, url, version, role, started, heartbeat)
-    VALUES ($1, $2, $3, $4, $5, now() - CAST($6 AS BIGINT) * INTERVAL '1 millisecond', now())
-    ON CONFLICT (machine, process, url) DO UPDATE SET version = excluded.version, role = excluded.role,
-        started = excluded.started, heartbeat = excluded.heartbeat";
-const REMOVE: &str = "DELETE FROM nodes WHERE machine = $1 AND process = $2 AND url = $3";
-/// Rows of nodes that are long gone, and of those in whose place another process has started since.
-const FORGET: &str = "DELETE FROM nodes WHERE heartbeat < now() - INTERVAL '1 day' OR
-    (heartbeat < now() - INTERVAL '10 seconds' AND EXISTS (SELECT 1 FROM nodes AS later
+const REFRESH: &str = "INSERT INTO nodes (id, machine, process, url, version, role, started, heartbeat)
+    VALUES ($1, $2, $3, $4, $5, $6, now() - CAST($7 AS BIGINT) * INTERVAL '1 millisecond', now())
+    ON CONFLICT (id) DO UPDATE SET role = excluded.role, heartbeat = excluded.heartbeat";
+const REMOVE: &str = "DELETE FROM nodes WHERE id = $1";
+/// Rows of nodes that are long gone, those that a clock set wrong has left behind, and those of nodes in whose place another
+/// process has started since: before they count as gone.
+const FORGET: &str =
+    "DELETE FROM nodes WHERE heartbeat < now() - INTERVAL '1 day' OR heartbeat > now() + INTERVAL '1 day' OR
+    (heartbeat < now() - INTERVAL '4 seconds' AND EXISTS (SELECT 1 FROM nodes AS later
         WHERE later.machine = nodes.machine AND later.url = nodes.url AND later.started > nodes.heartbeat))";
 /// With times in milliseconds before now. A heartbeat that is still to come was before the server's clock was set back. The
-/// rows are other processes' text: there may be any number of them.
-const LIST: &str = "SELECT machine, process, url, version, role,
+/// rows are other processes' text: there may be any number of them, of any length.
+const LIST: &str = "SELECT left(machine, 255), process, left(url, 255), left(version, 255), left(role, 255),
         CAST(EXTRACT(EPOCH FROM now() - started) * 1000 AS BIGINT),
         CAST(ABS(EXTRACT(EPOCH FROM now() - heartbeat)) * 1000 AS BIGINT)
-    FROM nodes ORDER BY role, machine, process, url LIMIT 100";
+    FROM (SELECT * FROM nodes ORDER BY heartbeat DESC LIMIT 100) AS freshest ORDER BY role, machine, url, id";
 
 /// This process, as other nodes on its database see it.
 #[derive(Debug, Clone)]
 pub struct NodeRow {
+    /// Its own: a process in a container may have the number, the name and the port of another one.
+    id: Uuid,
     machine: String,
     url: String,
     /// By [`since_boot`].
@@ -63,21 +65,22 @@ impl NodeRow {
             true => format!("{scheme}://{machine}:{}", listen.port()),
             false => format!("{scheme}://{listen}"),
         };
-        NodeRow { machine, url, started: since_boot() }
+        NodeRow { id: Uuid::now_v7(), machine, url, started: since_boot() }
     }
 
     fn refresh(&self, role: NodeRole) -> Query {
         let age = millis(since_boot().saturating_sub(self.started));
-        self.identified(REFRESH).bind(env!("CARGO_PKG_VERSION")).bind(role.as_str()).bind(age)
+        let described = self.identified(REFRESH).bind(self.machine.as_str()).bind(std::process::id());
+        described.bind(self.url.as_str()).bind(env!("CARGO_PKG_VERSION")).bind(role.as_str()).bind(age)
     }
 
     fn removal(&self) -> Query {
         self.identified(REMOVE)
     }
 
-    /// A statement whose first parameters are the key of the row.
+    /// A statement whose first parameter is the key of the row.
     fn identified(&self, statement: &'static str) -> Query {
-        query(statement).bind(self.machine.as_str()).bind(std::process::id()).bind(self.url.as_str())
+        query(statement).bind(self.id.to_string())
     }
 }
 
@@ -90,81 +93,92 @@ pub(in crate::store) async fn remove_node(url: &str, row: &NodeRow) {
     log_failure(&in_time(removing).await);
 }
 
-/// The heartbeat of a node that stands by, on the session by which it looks at the lease.
-pub(super) struct StandByHeartbeat<'a> {
-    /// None if the process that waits isn't a node.
-    row: Option<&'a NodeRow>,
-    due: Instant,
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// It may never be able to serve.
+    Starts,
+    /// It saw the lease of another one then, by [`since_boot`], and waits for it.
+    StandsBy(Duration),
+    Serves,
+    Leaves,
 }
 
-impl<'a> StandByHeartbeat<'a> {
-    pub(super) fn new(row: Option<&'a NodeRow>) -> StandByHeartbeat<'a> {
-        StandByHeartbeat { row, due: Instant::now() }
+impl Doing {
+    /// The role in which others may count on it by now.
+    fn role(self) -> Option<NodeRole> {
+        match self {
+            Doing::StandsBy(seen) if since_boot().saturating_sub(seen) < UNSEEN => Some(NodeRole::StandBy),
+            Doing::Serves => Some(NodeRole::Active),
+            Doing::Starts | Doing::StandsBy(_) | Doing::Leaves => None,
+        }
     }
-
-    /// Refreshes the row if it is time.
-    pub(super) async fn beat(&mut self, session: &mut ServerConnection) {
-        let Some(row) = self.row.filter(|_| Instant::now() >= self.due) else { return };
-        let refreshed = refresh_on(session, row).await;
-        self.due = Instant::now() + pause_after(&refreshed);
-    }
 }
 
-async fn refresh_on(session: &mut ServerConnection, row: &NodeRow) -> Result<(), StoreError> {
-    session.must_end_by(Instant::now() + BRIEF_ATTEMPT);
-    session.open_transaction().await?;
-    let refreshed = refresh_briefly(session, row).await;
-    let end = session.run(if refreshed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
-    refreshed.and(end)
-}
-
-async fn refresh_briefly(session: &mut ServerConnection, row: &NodeRow) -> Result<u64, StoreError> {
-    session.run(BRIEFLY).await?;
-    session.execute(row.refresh(NodeRole::StandBy)).await
-}
-
-/// The heartbeat of a node that serves, on a connection of its own. It forgets the rows of others that are gone.
+/// The heartbeat of a node, on a connection of its own. That of the node that serves also lists others, and forgets those
+/// that are gone.
 pub(super) struct Heartbeat {
     known: KnownNodes,
-    leaving: CancellationToken,
+    doing: watch::Sender<Doing>,
     beating: AbortOnDropHandle<()>,
 }
 
 impl Heartbeat {
-    /// Refreshes the row by the connections of `pool`.
+    /// Refreshes the row by the connections of `pool`, once the node stands by or serves.
     pub(super) fn start(row: NodeRow, pool: ReadPool) -> Heartbeat {
-        let (known, leaving) = (KnownNodes::default(), CancellationToken::new());
-        let beating = tokio::spawn(beat(row, pool, known.clone(), leaving.clone()));
-        Heartbeat { known, leaving, beating: AbortOnDropHandle::new(beating) }
+        let (known, (doing, seen)) = (KnownNodes::default(), watch::channel(Doing::Starts));
+        let beating = tokio::spawn(beat(row, pool, known.clone(), seen));
+        Heartbeat { known, doing, beating: AbortOnDropHandle::new(beating) }
     }
 
-    /// The nodes that there are.
+    /// The node waits for a lease, which it has just seen.
+    pub(super) fn stands_by(&self) {
+        self.doing.send_replace(Doing::StandsBy(since_boot()));
+    }
+
+    /// The node has the lease.
+    pub(super) fn serves(&self) {
+        self.doing.send_replace(Doing::Serves);
+    }
+
+    /// The nodes that there are, as the one that serves knows.
     pub(super) fn nodes(&self) -> KnownNodes {
         self.known.clone()
     }
 
     /// Removes the row, and ends.
     pub(super) async fn stop(self) {
-        self.leaving.cancel();
+        self.doing.send_replace(Doing::Leaves);
         // It may wait for the server already.
         let _ = tokio::time::timeout(2 * ATTEMPT, self.beating).await;
     }
 }
 
-async fn beat(row: NodeRow, pool: ReadPool, known: KnownNodes, leaving: CancellationToken) {
-    let mut pause = Duration::ZERO;
+async fn beat(row: NodeRow, pool: ReadPool, known: KnownNodes, mut doing: watch::Receiver<Doing>) {
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = leaving.cancelled() => break,
+        let now = *doing.borrow();
+        if now == Doing::Leaves {
+            break;
         }
-        pause = pause_after(&in_time(refresh(&row, &pool, &known)).await);
+        let role = now.role();
+        let pause = match role {
+            Some(role) => pause_after(&in_time(refresh(&row, role, &pool, &known)).await),
+            None => EVERY,
+        };
+        // It shows at once that it does something else.
+        let changes = doing.wait_for(|now| *now == Doing::Leaves || now.role() != role);
+        if tokio::time::timeout(pause, changes).await.is_ok_and(|seen| seen.is_err()) {
+            return;
+        }
     }
     log_failure(&in_time(pool.execute(row.removal())).await);
 }
 
-async fn refresh(row: &NodeRow, pool: &ReadPool, known: &KnownNodes) -> Result<(), StoreError> {
-    pool.execute(row.refresh(NodeRole::Active)).await?;
+async fn refresh(row: &NodeRow, role: NodeRole, pool: &ReadPool, known: &KnownNodes) -> Result<(), StoreError> {
+    pool.execute(row.refresh(role)).await?;
+    if role != NodeRole::Active {
+        return Ok(());
+    }
     pool.execute(query(FORGET)).await?;
     let asked = since_boot();
     let rows = pool.fetch_all(query(LIST)).await?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
-use super::heartbeat::{NodeRow, StandByHeartbeat};
+use super::heartbeat::NodeRow;
 use super::postgres::ServerConnection;
 use super::query::query;
 use super::read_pool::ReadPool;
@@ -129,7 +129,6 @@ impl Lease {
         let deadline = Instant::now() + PATIENCE;
         // What was seen last, and since when; and when anything was seen last.
         let (mut seen, mut looked): (Option<(HeldLease, Duration)>, Duration) = (None, Duration::ZERO);
-        let mut heartbeat = StandByHeartbeat::new(wait.row());
         loop {
             let asked = since_boot();
             // The server's clock may have been set back. An owner who hasn't renewed its lease for so long doesn't rely on it.
@@ -150,7 +149,10 @@ impl Lease {
                     if seen.as_ref().is_none_or(|(seen, _)| *seen != by) {
                         seen = Some((by, since_boot()));
                     }
-                    heartbeat.beat(session).await;
+                    // Not the first time: by now it listens, or has ended because it can't.
+                    if wait.stands_by() {
+                        session.stands_by();
+                    }
                     (trouble, RETRY)
                 }
                 Ok(Attempt::Missed) => (format!("{SOMEBODY} has the database"), RETRY),

@@ -58,6 +58,7 @@ enum Patience {
 pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerConnection, ReadPool), StoreError> {
     let options = options(url)?;
     let mut session = ServerConnection::new(options.clone());
+    session.heartbeat = wait.row().map(|row| Heartbeat::start(row.clone(), ReadPool::new(options.clone())));
     session.connect().await?;
     // The schema isn't changed while another process uses it. An empty database has no lease yet.
     let is_new = session.fetch_all(query(
@@ -82,7 +83,9 @@ pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerCo
         }
     }
     session.keeper = Some(keeper);
-    session.heartbeat = wait.row().map(|row| Heartbeat::start(row.clone(), ReadPool::new(options.clone())));
+    if let Some(heartbeat) = &session.heartbeat {
+        heartbeat.serves();
+    }
     Ok((session, ReadPool::new(options)))
 }
 
@@ -179,6 +182,13 @@ impl ServerConnection {
     /// What is known of the lease of this process.
     pub(super) fn lease(&self) -> Option<LeaseWatch> {
         self.keeper.as_ref().map(Keeper::watch)
+    }
+
+    /// Shows others, if this process is a node, that it waits for a lease, which it has just seen.
+    pub(super) fn stands_by(&self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.stands_by();
+        }
     }
 
     /// The nodes that share the database, if this process is one.
@@ -281,8 +291,8 @@ impl ServerConnection {
             Some(fence) => fence.lease.release(&mut self).await,
             None => Ok(()),
         };
-        // Only now: the next owner doesn't wait for it.
-        if let Some(heartbeat) = self.heartbeat.take() {
+        // Only now: the next owner doesn't wait for it. A server that hasn't answered wouldn't answer this either.
+        if let Some(heartbeat) = self.heartbeat.take().filter(|_| released.is_ok()) {
             heartbeat.stop().await;
         }
         match self.connection {
