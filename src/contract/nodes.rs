@@ -18,10 +18,13 @@ pub enum NodeRole {
     Active,
     /// It waits for the database.
     StandBy,
+    /// What a later version calls otherwise.
+    #[serde(other)]
+    Other,
 }
 
 impl NodeRole {
-    /// All of them.
+    /// Those that this version knows.
     pub const ALL: [NodeRole; 2] = [NodeRole::Active, NodeRole::StandBy];
 
     /// The word in database, API and metrics.
@@ -29,6 +32,7 @@ impl NodeRole {
         match self {
             NodeRole::Active => "active",
             NodeRole::StandBy => "stand_by",
+            NodeRole::Other => "other",
         }
     }
 }
@@ -68,6 +72,7 @@ mod tests {
         for role in NodeRole::ALL {
             assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
         }
+        assert_eq!(serde_json::from_str::<NodeRole>("\"arbiter\"").unwrap(), NodeRole::Other);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Checks the nodes that share the database, as the active one sees them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::report::DoctorReport;
 use crate::cli::output;
@@ -18,9 +19,18 @@ pub(super) fn check(config: &Config, status: Option<&StatusView>, report: &mut D
         report.warning(ABOUT, found, todo)?;
     }
     let standing: Vec<&str> = standing_by(nodes, *now).map(|node| node.machine.as_str()).collect();
-    match standing.is_empty() {
-        true => Ok(()),
-        false => report.ok(ABOUT, format!("the node on {} stands by", standing.join(", and the one on "))),
+    match standing[..] {
+        [] => Ok(()),
+        [one] => report.ok(ABOUT, format!("the node on {one} stands by")),
+        _ => report.ok(ABOUT, format!("nodes stand by on {}", standing.join(" and "))),
+    }
+}
+
+/// How old the list is if the active node can't read it: that node is in it, and its own heartbeat is old, too.
+fn unread_for(nodes: &[NodeView], now: UnixMillis) -> Option<Duration> {
+    match nodes.iter().any(|node| node.role == NodeRole::Active && node.is_here(now)) {
+        true => None,
+        false => nodes.iter().map(|node| now - node.heartbeat).min(),
     }
 }
 
@@ -30,12 +40,17 @@ fn standing_by(nodes: &[NodeView], now: UnixMillis) -> impl Iterator<Item = &Nod
 
 /// What is wrong, and what to do about it. `several`: whether the agent has several nodes.
 fn warnings(nodes: &[NodeView], now: UnixMillis, several: bool) -> Vec<(String, &'static str)> {
+    if let Some(age) = unread_for(nodes, now) {
+        let found = format!("the node hasn't read the list of nodes for {}", output::span(age));
+        return vec![(found, "look at the database, and at the node's log with RUST_LOG=debug; calls need no list")];
+    }
     let mut warnings = Vec::new();
     let (here, gone): (Vec<&NodeView>, Vec<&NodeView>) = nodes.iter().partition(|node| node.is_here(now));
     for node in &gone {
         let role = match node.role {
             NodeRole::Active => "was active",
             NodeRole::StandBy => "stood by",
+            NodeRole::Other => "was there",
         };
         let silence = output::span(now - node.heartbeat);
         let found = format!("{} on {} {role}, and was last seen {silence} ago", node.url, node.machine);
@@ -50,8 +65,9 @@ fn warnings(nodes: &[NodeView], now: UnixMillis, several: bool) -> Vec<(String, 
         let found = format!("the versions of the nodes differ: {}", each.collect::<Vec<_>>().join(", "));
         warnings.push((found, "finish the upgrade (docs/CLUSTER.md, Rolling upgrade)"));
     }
-    if several && !nodes.is_empty() && gone.is_empty() && standing_by(nodes, now).next().is_none() {
-        warnings.push(("no node stands by".to_owned(), "start another one: if this one fails, nobody takes over"));
+    if several && !nodes.is_empty() && standing_by(nodes, now).next().is_none() {
+        let todo = "start another one, or upgrade it: earlier versions are not listed";
+        warnings.push(("no node stands by".to_owned(), todo));
     }
     warnings
 }
@@ -92,11 +108,23 @@ mod tests {
     #[test]
     fn a_node_that_is_gone_and_one_of_another_version_are_found() {
         let gone = [node("a", NodeRole::Active, 0), node("b", NodeRole::StandBy, 61_000)];
-        assert_eq!(found(&gone, true), ["http://b:8600 on b stood by, and was last seen 0:01:01 ago"]);
+        let of_b = "http://b:8600 on b stood by, and was last seen 0:01:01 ago";
+        assert_eq!(found(&gone, false), [of_b]);
+        // Whether one that was there is gone, or there never was one: nobody takes over.
+        assert_eq!(found(&gone, true), [of_b, "no node stands by"]);
         assert_eq!(standing_by(&gone, NOW).count(), 0);
         let mut old = node("b", NodeRole::StandBy, 0);
         old.version = "0.1.0".to_owned();
         let mixed = [node("a", NodeRole::Active, 0), old];
         assert_eq!(found(&mixed, true), ["the versions of the nodes differ: 0.1.0 on b, 0.2.0 on a"]);
+    }
+
+    #[test]
+    fn a_list_that_cant_be_read_says_nothing_about_the_nodes_in_it() {
+        let old = [node("a", NodeRole::Active, 61_000), node("b", NodeRole::StandBy, 61_500)];
+        assert_eq!(found(&old, true), ["the node hasn't read the list of nodes for 0:01:01"]);
+        // After a take-over, one that was active is gone, and one that is active reads.
+        let taken_over = [node("a", NodeRole::Active, 61_000), node("b", NodeRole::Active, 0)];
+        assert_eq!(found(&taken_over, false), ["http://a:8600 on a was active, and was last seen 0:01:01 ago"]);
     }
 }
