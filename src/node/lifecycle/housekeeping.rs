@@ -58,7 +58,7 @@ impl Upkeep {
         self.space.measure();
         self.metrics.store_failed_writes(self.store.failed_writes());
         self.metrics.store_reads(self.store.reads());
-        self.count_nodes(now());
+        self.count_nodes();
         // For the metrics of PBXs whose agents have fallen silent.
         let _ = self.links.views(now());
         for call in self.live.to_retry() {
@@ -100,10 +100,11 @@ impl Upkeep {
         self.old_calls.delete_some(&self.store, beat).await
     }
 
-    fn count_nodes(&self, now: UnixMillis) {
-        let Some(nodes) = self.store.nodes(now) else { return };
+    fn count_nodes(&self) {
+        let time = now();
+        let Some(nodes) = self.store.nodes(time) else { return };
         for role in NodeRole::ALL {
-            self.metrics.nodes(role, nodes.iter().filter(|node| node.role == role && node.is_here(now)).count());
+            self.metrics.nodes(role, nodes.iter().filter(|node| node.role == role && node.is_here(time)).count());
         }
     }
 
