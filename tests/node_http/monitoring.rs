@@ -44,14 +44,27 @@ const MACHINE: &str = "<img src=x onerror=alert(1)>";
 impl Neighbour {
     async fn stand_by(database: &lab::Postgres) -> Neighbour {
         let mut connection = PgConnection::connect(&database.url()).await.unwrap();
-        let row = "INSERT INTO nodes (machine, process, url, version, role, started, heartbeat)
-            VALUES ($1, 7, 'http://b:8600', '0.0.9', 'stand_by', now(), now())";
+        let row = "INSERT INTO nodes (id, machine, process, url, version, role, started, heartbeat)
+            VALUES ('b', $1, 7, 'http://b:8600', '0.0.9', 'stand_by', now(), now())";
         sqlx::query(row).bind(MACHINE).execute(&mut connection).await.unwrap();
         Neighbour(connection)
     }
 
     async fn beat(&mut self) {
-        self.0.execute("UPDATE nodes SET heartbeat = now() WHERE version = '0.0.9'").await.unwrap();
+        self.0.execute("UPDATE nodes SET heartbeat = now() WHERE id = 'b'").await.unwrap();
+    }
+
+    /// Its last heartbeat was a while ago, and the node knows it.
+    async fn fall_silent(&mut self, node: &TestNode) {
+        let old = "UPDATE nodes SET started = now() - INTERVAL '2 hours', heartbeat = now() - INTERVAL '1 hour' WHERE id = 'b'";
+        self.0.execute(old).await.unwrap();
+        silent_until(node, 1, 3_000_000).await;
+    }
+
+    /// The node can't read the list any more, for so long that it shows.
+    async fn take_the_list_away(&mut self, node: &TestNode) {
+        self.0.execute("ALTER TABLE nodes RENAME TO others").await.unwrap();
+        silent_until(node, 0, 5_500).await;
     }
 
     /// Beats until the node says so.
@@ -65,8 +78,9 @@ impl Neighbour {
     }
 }
 
+/// The only test here with a node on a server: all nodes of a process count into the same metrics.
 #[tokio::test]
-async fn the_nodes_on_a_database_are_listed_and_counted() {
+async fn the_nodes_on_a_database_are_listed_counted_and_shown() {
     let Some(database) = lab::Postgres::or_skip() else { return };
     let location: Location = PathBuf::from(database.url()).try_into().unwrap();
     let node = TestNode::start_with(|config, _| config.database = location).await;
@@ -86,26 +100,46 @@ async fn the_nodes_on_a_database_are_listed_and_counted() {
         let silence = status["now"].as_i64().unwrap() - node["heartbeat"].as_i64().unwrap();
         assert!((0..=5_000).contains(&silence), "{status:#}");
     }
-}
-
-#[tokio::test]
-async fn the_page_shows_the_nodes_and_takes_no_name_for_markup() {
-    let Some(database) = lab::Postgres::or_skip() else { return };
-    let location: Location = PathBuf::from(database.url()).try_into().unwrap();
-    let node = TestNode::start_with(|config, _| config.database = location).await;
-    let mut other = Neighbour::stand_by(&database).await;
-    let listed = async || node.get("/v1/status", ADMIN).await["nodes"].as_array().unwrap().len() == 2;
-    other.beat_until(listed).await;
     let url = node.url("/");
-    let Some(page) = tokio::task::spawn_blocking(move || rendered(&url)).await.unwrap() else { return };
-    let nodes = page.split("<section id=\"nodes\">").nth(1).and_then(|rest| rest.split("</section>").next());
-    let nodes = nodes.unwrap_or_else(|| panic!("no nodes in {page}"));
+    let Some(nodes) = shown_nodes(&url).await else { return };
+    // No name is taken for markup.
     assert!(nodes.contains("&lt;img src=x onerror=alert(1)&gt;") && !nodes.contains("<img"), "{nodes}");
-    let shown = text(nodes);
-    for words in ["Nodes Machine Role Version Runs Last seen", "active", "http://b:8600 · process 7 stands by 0.0.9"] {
+    let shown = text(&nodes);
+    for words in ["Nodes Machine Role Version Runs Heartbeat", "active", "http://b:8600 · process 7 stands by 0.0.9"] {
         assert!(shown.contains(words), "no {words}: {shown}");
     }
     assert!(nodes.contains("<span class=\"tag warn\">0.0.9</span>"), "its version is another one: {nodes}");
+    assert!(!shown.contains("No node stands by"), "{shown}");
+    other.fall_silent(&node).await;
+    let shown = text(&shown_nodes(&url).await.unwrap());
+    for words in ["process 7 stood by 0.0.9 seen ", " ago No node stands by."] {
+        assert!(shown.contains(words), "no {words}: {shown}");
+    }
+    // Nobody can read it any more, so it says nothing about those in it.
+    other.take_the_list_away(&node).await;
+    let shown = text(&shown_nodes(&url).await.unwrap());
+    assert!(shown.contains("This node can't read the list of nodes.") && !shown.contains("was active"), "{shown}");
+}
+
+/// Until one of the nodes that a node lists has been silent for so many milliseconds.
+async fn silent_until(node: &TestNode, place: usize, silence: i64) {
+    let begun = Instant::now();
+    loop {
+        let status = node.get("/v1/status", ADMIN).await;
+        if status["now"].as_i64().unwrap() - status["nodes"][place]["heartbeat"].as_i64().unwrap() > silence {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(15), "{status:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What a browser makes of the list of nodes on the page.
+async fn shown_nodes(url: &str) -> Option<String> {
+    let url = url.to_owned();
+    let page = tokio::task::spawn_blocking(move || rendered(&url)).await.unwrap()?;
+    let nodes = page.split("<section id=\"nodes\">").nth(1).and_then(|rest| rest.split("</section>").next());
+    Some(nodes.unwrap_or_else(|| panic!("no nodes in {page}")).to_owned())
 }
 
 /// What a story says, in one word each.

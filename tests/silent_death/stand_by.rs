@@ -32,7 +32,7 @@ fn lists(daemon: &Daemon, nodes: &[(&Daemon, &str)], standing: usize) {
 #[test]
 fn a_node_stands_by_and_takes_over_when_the_other_one_is_killed() {
     let Some(server) = lab::Postgres::or_skip() else { return };
-    let active = Daemon::start("node", on(&server));
+    let mut active = Daemon::start("node", on(&server));
     let next = Daemon::stand_by("node", on(&server));
     // Who it is stands where administrators look, and nowhere else.
     next.says(&format!("the node stands by: process {} on ", active.pid()), SOON);
@@ -49,6 +49,33 @@ fn a_node_stands_by_and_takes_over_when_the_other_one_is_killed() {
     eprintln!("it took over after {} ms", killed.elapsed().as_millis());
     next.call("leg-1", ALICE, BOB);
     assert!(text(&next, "/metrics").lines().any(|line| line == "sidecall_stand_by 0"));
+    // Systemd starts the killed one again: it stands by, and its earlier row goes.
+    active.begin_again();
+    active.says("the node stands by", SOON);
+    lists(&next, &[(&next, "active"), (&active, "stand_by")], 1);
+    active.signal("KILL");
+    let counted = || text(&next, "/metrics").lines().any(|line| line == "sidecall_nodes{role=\"stand_by\"} 0");
+    assert!(wait_until(SOON, counted), "{}", next.log());
+}
+
+/// Somebody else has its port. Systemd starts it again and again, and it never stands by.
+#[test]
+fn a_node_that_cant_listen_is_not_listed() {
+    let Some(server) = lab::Postgres::or_skip() else { return };
+    let active = Daemon::start("node", on(&server));
+    let mut other = Daemon::stand_by("node", on(&server));
+    other.signal("KILL");
+    other.wait(SOON);
+    let _holds = TcpListener::bind(other.address()).unwrap();
+    other.begin_again();
+    assert_eq!(other.wait(SOON).map(|status| status.success()), Some(false), "{}", other.log());
+    assert!(other.log().contains("in use"), "{}", other.log());
+    // The killed one, which nothing stands in for, is not there any more.
+    let counted = || text(&active, "/metrics").lines().any(|line| line == "sidecall_nodes{role=\"stand_by\"} 0");
+    assert!(wait_until(SOON, counted), "{}", active.log());
+    let pid = u64::from(other.pid());
+    let nodes = active.get("/v1/status")["nodes"].clone();
+    assert!(nodes.as_array().unwrap().iter().all(|node| node["process"] != pid), "{nodes:#}");
 }
 
 #[test]

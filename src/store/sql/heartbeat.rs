@@ -31,7 +31,7 @@ const UNSEEN: Duration = Duration::from_secs(2);
 
 const REFRESH: &str = "INSERT INTO nodes (id, machine, process, url, version, role, started, heartbeat)
     VALUES ($1, $2, $3, $4, $5, $6, now() - CAST($7 AS BIGINT) * INTERVAL '1 millisecond', now())
-    ON CONFLICT (id) DO UPDATE SET role = excluded.role, heartbeat = excluded.heartbeat";
+    ON CONFLICT (id) DO UPDATE SET role = excluded.role, started = excluded.started, heartbeat = excluded.heartbeat";
 const REMOVE: &str = "DELETE FROM nodes WHERE id = $1";
 /// Rows of nodes that are long gone, those that a clock set wrong has left behind, and those of nodes in whose place another
 /// process has started since: before they count as gone.
