@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::monitor::Tasks;
 use crate::node::{BootstrapTokens, Node, NodeConfig, NodeError, NodeListener};
-use crate::store::{Store, StoreError};
+use crate::store::{Location, NodeRow, Store, StoreError};
 
 /// A node that is about to serve.
 pub(super) enum StartedNode {
@@ -25,6 +25,9 @@ pub(super) struct StandBy {
     reasons: watch::Receiver<Option<String>>,
     tokens: BootstrapTokens,
     tasks: Tasks,
+    database: Location,
+    /// Shows the node that serves that this one stands by.
+    row: NodeRow,
 }
 
 /// Takes the database if it is free, and binds. Only PostgreSQL can be waited for.
@@ -34,7 +37,8 @@ pub(super) async fn start_node(
     tasks: &Tasks,
 ) -> Result<StartedNode, NodeError> {
     let (told, mut reasons) = watch::channel(None);
-    let mut opening = Box::pin(Store::stand_by(config.database.clone(), told));
+    let (database, row) = (config.database.clone(), config.row());
+    let mut opening = Box::pin(Store::stand_by(database.clone(), row.clone(), told));
     let opened = tokio::select! {
         opened = &mut opening => Some(opened?),
         Ok(()) = reasons.changed() => None,
@@ -48,7 +52,7 @@ pub(super) async fn start_node(
     let (tokens, tasks) = (tokens.clone(), tasks.clone());
     Ok(match opened {
         Some(store) => StartedNode::Ready(Box::new(node(&listener, &tokens, store, tasks).await?)),
-        None => StartedNode::StandBy(Box::new(StandBy { listener, opening, reasons, tokens, tasks })),
+        None => StartedNode::StandBy(Box::new(StandBy { listener, opening, reasons, tokens, tasks, database, row })),
     })
 }
 
@@ -73,9 +77,17 @@ impl StartedNode {
             StartedNode::Ready(node) => *node,
             StartedNode::StandBy(waiting) => {
                 let _ = sd_notify::notify(&[NotifyState::Status("stands by: another node serves")]);
-                tokio::select! {
-                    node = waiting.node() => node?,
-                    () = stop.cancelled() => return Ok(()),
+                let removal = waiting.row.clone().remove_from(waiting.database.clone());
+                let node = tokio::select! {
+                    node = waiting.node() => node.map(Some),
+                    () = stop.cancelled() => Ok(None),
+                };
+                match node {
+                    Ok(Some(node)) => node,
+                    none => {
+                        removal.await;
+                        return none.map(drop);
+                    }
                 }
             }
         };
@@ -87,7 +99,7 @@ impl StartedNode {
 impl StandBy {
     /// Whoever asks is answered until there is a node.
     async fn node(self: Box<StandBy>) -> Result<Node, NodeError> {
-        let StandBy { listener, opening, reasons, tokens, tasks } = *self;
+        let StandBy { listener, opening, reasons, tokens, tasks, .. } = *self;
         listener.stand_by(reasons, async { node(&listener, &tokens, opening.await?, tasks).await }).await?
     }
 }

@@ -10,6 +10,7 @@ mod dialled_enrolments;
 mod guests;
 mod ice;
 mod legacy;
+mod nodes;
 mod numbers;
 mod pbxs;
 mod peer_offers;
@@ -31,6 +32,7 @@ pub use dialled_enrolments::{
 };
 pub use guests::{GuestCodeCreated, GuestCreated, GuestList, GuestView, NewGuest, NewGuestCode};
 pub use ice::{IceServer, IceServers, IceTransportPolicy};
+pub use nodes::{NodeRole, NodeView};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
 pub use peer_offers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::test_database::{TestDatabase, until};
+use super::test_database::{TestDatabase, node_row, until};
 use super::test_proxy::{Fault, Proxy};
 use super::{DeliveryState, NumberRow, Store, StoreError, WRITE_BUDGET};
 use crate::contract::NumberEntry;
@@ -74,7 +74,7 @@ async fn a_process_that_was_stopped_in_a_transaction_loses_the_database() {
     proxy.fail(Fault::SwallowFrom("COMMIT"));
     let successor = async {
         let (told, _reasons) = watch::channel(None);
-        let next = Store::stand_by(database.location(), told).await.unwrap();
+        let next = Store::stand_by(database.location(), node_row(1), told).await.unwrap();
         next.put_numbers(vec![row("+12125550101")]).await.unwrap();
         proxy.heal();
         next
@@ -190,7 +190,7 @@ async fn who_stands_by_waits_for_a_server_that_is_away_too() {
     let owner = database.open().await;
     let proxy = Proxy::before(&database);
     let (told, mut reasons) = watch::channel(None);
-    let standing = tokio::spawn(Store::stand_by(proxy.location(), told));
+    let standing = tokio::spawn(Store::stand_by(proxy.location(), node_row(1), told));
     let held = format!("process {} on ", std::process::id());
     reasons.wait_for(|reason| reason.as_ref().is_some_and(|reason| reason.starts_with(&held))).await.unwrap();
     proxy.fail(Fault::CutAfterAndRefuse("ROLLBACK"));
@@ -213,7 +213,7 @@ async fn a_database_that_is_free_is_taken_without_standing_by() {
     let Some(database) = TestDatabase::postgres() else { return };
     for _ in 0..2 {
         let (told, reasons) = watch::channel(None);
-        let store = Store::stand_by(database.location(), told).await.unwrap();
+        let store = Store::stand_by(database.location(), node_row(1), told).await.unwrap();
         assert_eq!(*reasons.borrow(), None);
         store.close().await;
     }
@@ -226,7 +226,7 @@ async fn a_lease_that_lasts_too_long_is_taken_when_nobody_renews_it() {
     database.open().await.close().await;
     database.run("UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '1 hour'").await;
     let (told, reasons) = watch::channel(None);
-    let store = Store::stand_by(database.location(), told).await.unwrap();
+    let store = Store::stand_by(database.location(), node_row(1), told).await.unwrap();
     assert!(reasons.borrow().is_some(), "it has waited");
     store.put_numbers(vec![row("+12125550100")]).await.unwrap();
     until(&store, Store::is_fresh).await;
@@ -238,7 +238,7 @@ async fn a_lease_that_is_renewed_is_not_taken_however_long_somebody_stands_by() 
     let Some(database) = TestDatabase::postgres() else { return };
     let owner = database.open().await;
     let (told, _reasons) = watch::channel(None);
-    let standing = Store::stand_by(database.location(), told);
+    let standing = Store::stand_by(database.location(), node_row(1), told);
     assert!(tokio::time::timeout(Duration::from_secs(4), standing).await.is_err(), "two have the database");
     owner.put_numbers(vec![row("+12125550100")]).await.unwrap();
 }

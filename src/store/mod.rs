@@ -21,6 +21,9 @@ mod hang_tests;
 mod lease_tests;
 mod location;
 mod lost_file;
+mod nodes;
+#[cfg(test)]
+mod nodes_tests;
 mod numbers;
 mod offers;
 mod open;
@@ -56,6 +59,7 @@ pub use numbers::{Facts, NumberRow, credential_hash};
 pub use offers::StoredOffer;
 pub use settings::TokenRole;
 pub use sip_messages::SipFailure;
+pub use sql::NodeRow;
 pub use writer::{Commit, WRITE_BUDGET};
 
 use std::str::FromStr;
@@ -63,7 +67,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::SharedDirectory;
-use sql::{LeaseWatch, Pool, Target};
+use sql::{KnownNodes, LeaseWatch, Pool, Target};
 use writer::Writer;
 
 /// The ids of rows that were removed. Memory doesn't have a row whose id can't be read.
@@ -84,6 +88,8 @@ pub struct Store {
     file: Option<Arc<lost_file::Opened>>,
     /// None if the database is a file, which has a lock.
     lease: Option<LeaseWatch>,
+    /// None if the database is a file, or if this process isn't a node.
+    nodes: Option<KnownNodes>,
 }
 
 impl Store {

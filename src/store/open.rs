@@ -13,7 +13,7 @@ use super::file_lock::FileLock;
 use super::lost_file::Opened;
 use super::sql::{Connection, Pool, Wait};
 use super::writer::Writer;
-use super::{Location, Store, StoreError, sql};
+use super::{Location, NodeRow, Store, StoreError, sql};
 
 /// A database that no other process writes to.
 pub(super) struct OpenDatabase {
@@ -52,15 +52,20 @@ impl Store {
     }
 
     /// As [`Store::open`], but waits for a PostgreSQL database for as long as another process has it. `told` gets what it waits
-    /// for. A server that can't be reached then is waited for, too.
-    pub async fn stand_by(location: Location, told: watch::Sender<Option<String>>) -> Result<Store, StoreError> {
-        Store::open_after(Wait::StandBy(told), location).await
+    /// for. A server that can't be reached then is waited for, too. The other nodes on the database see this one by `row` until
+    /// the store is closed. If this future is dropped, call [`NodeRow::remove_from`].
+    pub async fn stand_by(
+        location: Location,
+        row: NodeRow,
+        told: watch::Sender<Option<String>>,
+    ) -> Result<Store, StoreError> {
+        Store::open_after(Wait::StandBy { told, row }, location).await
     }
 
     async fn open_after(wait: Wait, location: Location) -> Result<Store, StoreError> {
         let failed = |reason: String| StoreError::Open { path: location.to_string(), reason };
         let OpenDatabase { lock, mut connection, pool } = open_database(&location, &wait).await?;
-        let lease = connection.lease();
+        let (lease, nodes) = (connection.lease(), connection.nodes());
         let load = SharedDirectory::load(&mut connection);
         let loaded = match &lease {
             Some(lease) => lease.during(load).await,
@@ -76,7 +81,7 @@ impl Store {
         };
         let file = location.file().map(Opened::at).transpose().map_err(|e| failed(e.to_string()))?.map(Arc::new);
         let writer = Writer::start(connection, directory.clone(), lock);
-        Ok(Store { pool, writer, directory, reads: Default::default(), file, lease })
+        Ok(Store { pool, writer, directory, reads: Default::default(), file, lease, nodes })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgConnection;
 use tokio::sync::watch;
 
-use super::test_database::{TestDatabase, until};
+use super::test_database::{TestDatabase, node_row, until};
 use super::test_proxy::{Fate, Fault, Proxy};
 use super::test_writes::{WRITES, all_rows};
 use super::{CallFilter, NumberRow, Store, StoreError, WRITE_BUDGET, sql};
@@ -228,7 +228,7 @@ async fn a_stand_by_that_cant_take_a_lapsed_lease_says_why_and_takes_it_at_last(
     let proxy = Proxy::before(&database);
     proxy.fail(always("INSERT INTO leases"));
     let (told, mut reasons) = watch::channel(None);
-    let standing = tokio::spawn(Store::stand_by(proxy.location(), told));
+    let standing = tokio::spawn(Store::stand_by(proxy.location(), node_row(1), told));
     for expected in ["process 1 on elsewhere has the database", "the database is busy with other transactions"] {
         let is_told = reasons.wait_for(|reason| reason.as_deref() == Some(expected));
         tokio::time::timeout(3 * WRITE_BUDGET, is_told).await.expect(expected).unwrap();

@@ -1,5 +1,6 @@
 //! Databases for tests. The suite runs on SQLite, and on a real PostgreSQL.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use lab::Postgres;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Location, Store, WRITE_BUDGET};
+use super::{Location, NodeRow, Store, WRITE_BUDGET};
 
 /// A database, empty at first.
 pub(in crate::store) enum TestDatabase {
@@ -70,6 +71,11 @@ impl TestDatabase {
         let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         sqlx::query_scalar(waiting).fetch_one(&mut other).await.unwrap()
     }
+}
+
+/// A node of this process that listens on a port.
+pub(in crate::store) fn node_row(port: u16) -> NodeRow {
+    NodeRow::new("http", SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
 /// Until the store says so.

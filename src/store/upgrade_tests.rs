@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 
 use super::sql::{Builder, scalar};
-use super::test_database::{TestDatabase, on_both_databases};
+use super::test_database::{TestDatabase, node_row, on_both_databases};
 use super::test_writes::{all_rows, make_all};
 use super::{CallFilter, Location, NumberRow, Store};
 use crate::core::base::time::{ClockReading, UnixMillis};
@@ -171,7 +171,7 @@ async fn a_newer_node_that_stands_by_changes_no_table_of_an_older_one() {
         }
     };
     let (told, mut reasons) = watch::channel(None);
-    let newer = tokio::spawn(Store::stand_by(database.location(), told));
+    let newer = tokio::spawn(Store::stand_by(database.location(), node_row(1), told));
     let hands_over = async {
         let held = Some("process 1 on elsewhere has the database");
         reasons.wait_for(|reason| reason.as_deref() == held).await.unwrap();

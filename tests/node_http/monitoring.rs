@@ -1,10 +1,16 @@
 //! What operators see: status, timelines, metrics.
 
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use sidecall::core::routing::route::Reason;
+use sidecall::store::Location;
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, dialled, ended};
+use crate::timeline::{rendered, text};
 
 #[tokio::test]
 async fn status_shows_links_calls_and_counts() {
@@ -27,6 +33,113 @@ async fn status_shows_links_calls_and_counts() {
     assert_eq!((&seen["live"], &seen["totals"]["packet"], &seen["store_ok"]), (&json!(1), &json!(1), &json!(true)));
     assert_eq!(seen["calls"][0]["reason"], "called-not-served");
     assert_eq!(seen["calls"][0]["address"], json!(null), "it would let the reader write to the client");
+    assert_eq!(seen["nodes"], json!([]), "nobody else uses its file");
+}
+
+/// Another process on the database of a node, which stands by and calls its machine what it likes.
+struct Neighbour(PgConnection);
+
+const MACHINE: &str = "<img src=x onerror=alert(1)>";
+
+impl Neighbour {
+    async fn stand_by(database: &lab::Postgres) -> Neighbour {
+        let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+        let row = "INSERT INTO nodes (id, machine, process, url, version, role, started, heartbeat)
+            VALUES ('b', $1, 7, 'http://b:8600', '0.0.9', 'stand_by', now(), now())";
+        sqlx::query(row).bind(MACHINE).execute(&mut connection).await.unwrap();
+        Neighbour(connection)
+    }
+
+    async fn beat(&mut self) {
+        self.0.execute("UPDATE nodes SET heartbeat = now() WHERE id = 'b'").await.unwrap();
+    }
+
+    /// Its last heartbeat was a while ago, and the node knows it.
+    async fn fall_silent(&mut self, node: &TestNode) {
+        let old = "UPDATE nodes SET started = now() - INTERVAL '2 hours', heartbeat = now() - INTERVAL '1 hour' WHERE id = 'b'";
+        self.0.execute(old).await.unwrap();
+        silent_until(node, 1, 3_000_000).await;
+    }
+
+    /// The node can't read the list any more, for so long that it shows.
+    async fn take_the_list_away(&mut self, node: &TestNode) {
+        self.0.execute("ALTER TABLE nodes RENAME TO others").await.unwrap();
+        silent_until(node, 0, 5_500).await;
+    }
+
+    /// Beats until the node says so.
+    async fn beat_until(&mut self, says: impl AsyncFn() -> bool) {
+        let begun = Instant::now();
+        while !says().await {
+            assert!(begun.elapsed() < Duration::from_secs(15), "the node doesn't see it");
+            self.beat().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// The only test here with a node on a server: all nodes of a process count into the same metrics.
+#[tokio::test]
+async fn the_nodes_on_a_database_are_listed_counted_and_shown() {
+    let Some(database) = lab::Postgres::or_skip() else { return };
+    let location: Location = PathBuf::from(database.url()).try_into().unwrap();
+    let node = TestNode::start_with(|config, _| config.database = location).await;
+    let mut other = Neighbour::stand_by(&database).await;
+    let counts = async || {
+        let text = node.http.get(node.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        ["active", "stand_by"].iter().all(|role| text.contains(&format!("sidecall_nodes{{role=\"{role}\"}} 1\n")))
+    };
+    other.beat_until(counts).await;
+    let status = node.get("/v1/status", ADMIN).await;
+    let [own, neighbour] = &status["nodes"].as_array().unwrap()[..] else { panic!("{status:#}") };
+    assert_eq!((&own["role"], &own["process"]), (&json!("active"), &json!(std::process::id())));
+    assert_eq!((&own["version"], own["url"].as_str().unwrap().split(':').next()), (&status["version"], Some("http")));
+    let named = ["machine", "process", "url", "version", "role"].map(|field| neighbour[field].clone());
+    assert_eq!(named, [json!(MACHINE), json!(7), json!("http://b:8600"), json!("0.0.9"), json!("stand_by")]);
+    for node in [own, neighbour] {
+        let silence = status["now"].as_i64().unwrap() - node["heartbeat"].as_i64().unwrap();
+        assert!((0..=5_000).contains(&silence), "{status:#}");
+    }
+    let url = node.url("/");
+    let Some(nodes) = shown_nodes(&url).await else { return };
+    // No name is taken for markup.
+    assert!(nodes.contains("&lt;img src=x onerror=alert(1)&gt;") && !nodes.contains("<img"), "{nodes}");
+    let shown = text(&nodes);
+    for words in ["Nodes Machine Role Version Runs Heartbeat", "active", "http://b:8600 · process 7 stands by 0.0.9"] {
+        assert!(shown.contains(words), "no {words}: {shown}");
+    }
+    assert!(nodes.contains("<span class=\"tag warn\">0.0.9</span>"), "its version is another one: {nodes}");
+    assert!(!shown.contains("No node stands by"), "{shown}");
+    other.fall_silent(&node).await;
+    let shown = text(&shown_nodes(&url).await.unwrap());
+    for words in ["process 7 stood by 0.0.9 seen ", " ago No node stands by."] {
+        assert!(shown.contains(words), "no {words}: {shown}");
+    }
+    // Nobody can read it any more, so it says nothing about those in it.
+    other.take_the_list_away(&node).await;
+    let shown = text(&shown_nodes(&url).await.unwrap());
+    assert!(shown.contains("This node can't read the list of nodes.") && !shown.contains("was active"), "{shown}");
+}
+
+/// Until one of the nodes that a node lists has been silent for so many milliseconds.
+async fn silent_until(node: &TestNode, place: usize, silence: i64) {
+    let begun = Instant::now();
+    loop {
+        let status = node.get("/v1/status", ADMIN).await;
+        if status["now"].as_i64().unwrap() - status["nodes"][place]["heartbeat"].as_i64().unwrap() > silence {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(15), "{status:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What a browser makes of the list of nodes on the page.
+async fn shown_nodes(url: &str) -> Option<String> {
+    let url = url.to_owned();
+    let page = tokio::task::spawn_blocking(move || rendered(&url)).await.unwrap()?;
+    let nodes = page.split("<section id=\"nodes\">").nth(1).and_then(|rest| rest.split("</section>").next());
+    Some(nodes.unwrap_or_else(|| panic!("no nodes in {page}")).to_owned())
 }
 
 /// What a story says, in one word each.

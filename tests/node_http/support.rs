@@ -74,7 +74,9 @@ impl TestNode {
         self.shutdown = shutdown.clone();
         let (told, bound) = tokio::sync::oneshot::channel();
         self.served = Some(runtime.spawn(async move {
-            let store = Store::open(&config.database).await.unwrap();
+            // As the program opens it.
+            let (reasons, _) = tokio::sync::watch::channel(None);
+            let store = Store::stand_by(config.database.clone(), config.row(), reasons).await.unwrap();
             let tokens = BootstrapTokens { admin: Some(ADMIN.into()), agent: Some(AGENT.into()) };
             let node = Node::bind(&config, &tokens, store).await.unwrap();
             told.send(node.local_addr()).unwrap();

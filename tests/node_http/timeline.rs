@@ -149,7 +149,7 @@ async fn a_part_of_a_call_is_for_the_node_that_offered_it() {
 }
 
 /// What a real browser makes of a page, or one line says that there is none.
-fn rendered(url: &str) -> Option<String> {
+pub(crate) fn rendered(url: &str) -> Option<String> {
     let profile = tempfile::tempdir().unwrap();
     let mut browser = std::process::Command::new("chromium");
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]);
@@ -165,7 +165,7 @@ fn rendered(url: &str) -> Option<String> {
 }
 
 /// The words of a piece of markup.
-fn text(markup: &str) -> String {
+pub(crate) fn text(markup: &str) -> String {
     let words = markup.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
     words.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -196,4 +196,5 @@ async fn the_page_shows_both_ends_as_one_story() {
         rest = found.unwrap_or_else(|| panic!("no {end} {what} in its place: {story}")).1;
     }
     assert!(!page.contains("class=\"more\" hidden"), "the call that is asked for is open");
+    assert!(page.contains("<section id=\"nodes\"></section>"), "a node alone on its file has no list of nodes");
 }

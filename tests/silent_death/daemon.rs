@@ -106,11 +106,16 @@ impl Daemon {
 
     /// As systemd does; a process that still runs is killed first.
     pub(crate) fn start_again(&mut self) {
+        self.begin_again();
+        self.wait_ready();
+    }
+
+    /// As [`Daemon::start_again`], but doesn't wait until it is ready.
+    pub(crate) fn begin_again(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.runs += 1;
         self.child = spawn(&self.dir, self.role, &self.url, &self.set_up, self.runs);
-        self.wait_ready();
     }
 
     /// Its wall clock is so many seconds ahead of the real one from now on.

@@ -16,10 +16,23 @@ fn text(daemon: &Daemon, path: &str) -> String {
     daemon.answer(path).unwrap().text().unwrap()
 }
 
+/// Waits until the status of a node lists these ones, and its metrics count so many that stand by.
+fn lists(daemon: &Daemon, nodes: &[(&Daemon, &str)], standing: usize) {
+    let of = |node: &Value| (node["process"].as_u64().unwrap(), node["url"].clone(), node["role"].clone());
+    let expected = |(node, role): &(&Daemon, &str)| {
+        (u64::from(node.pid()), Value::from(format!("http://{}", node.address())), Value::from(*role))
+    };
+    let expected: Vec<_> = nodes.iter().map(expected).collect();
+    let listed = || daemon.get("/v1/status")["nodes"].as_array().into_iter().flatten().map(of).collect::<Vec<_>>();
+    let count = format!("sidecall_nodes{{role=\"stand_by\"}} {standing}");
+    let counted = || text(daemon, "/metrics").lines().any(|line| line == count);
+    assert!(wait_until(SOON, || listed() == expected && counted()), "{:?}\n{}", listed(), daemon.log());
+}
+
 #[test]
 fn a_node_stands_by_and_takes_over_when_the_other_one_is_killed() {
     let Some(server) = lab::Postgres::or_skip() else { return };
-    let active = Daemon::start("node", on(&server));
+    let mut active = Daemon::start("node", on(&server));
     let next = Daemon::stand_by("node", on(&server));
     // Who it is stands where administrators look, and nowhere else.
     next.says(&format!("the node stands by: process {} on ", active.pid()), SOON);
@@ -29,12 +42,40 @@ fn a_node_stands_by_and_takes_over_when_the_other_one_is_killed() {
     let refusal = refusal.text().unwrap();
     assert!(refusal.contains("another one serves") && !refusal.contains("process"), "{refusal}");
     assert!(text(&next, "/metrics").lines().any(|line| line == "sidecall_stand_by 1"));
+    lists(&active, &[(&active, "active"), (&next, "stand_by")], 1);
     active.signal("KILL");
     let killed = Instant::now();
     next.wait_ready();
     eprintln!("it took over after {} ms", killed.elapsed().as_millis());
     next.call("leg-1", ALICE, BOB);
     assert!(text(&next, "/metrics").lines().any(|line| line == "sidecall_stand_by 0"));
+    // Systemd starts the killed one again: it stands by, and its earlier row goes.
+    active.begin_again();
+    active.says("the node stands by", SOON);
+    lists(&next, &[(&next, "active"), (&active, "stand_by")], 1);
+    active.signal("KILL");
+    let counted = || text(&next, "/metrics").lines().any(|line| line == "sidecall_nodes{role=\"stand_by\"} 0");
+    assert!(wait_until(SOON, counted), "{}", next.log());
+}
+
+/// Somebody else has its port. Systemd starts it again and again, and it never stands by.
+#[test]
+fn a_node_that_cant_listen_is_not_listed() {
+    let Some(server) = lab::Postgres::or_skip() else { return };
+    let active = Daemon::start("node", on(&server));
+    let mut other = Daemon::stand_by("node", on(&server));
+    other.signal("KILL");
+    other.wait(SOON);
+    let _holds = TcpListener::bind(other.address()).unwrap();
+    other.begin_again();
+    assert_eq!(other.wait(SOON).map(|status| status.success()), Some(false), "{}", other.log());
+    assert!(other.log().contains("in use"), "{}", other.log());
+    // The killed one, which nothing stands in for, is not there any more.
+    let counted = || text(&active, "/metrics").lines().any(|line| line == "sidecall_nodes{role=\"stand_by\"} 0");
+    assert!(wait_until(SOON, counted), "{}", active.log());
+    let pid = u64::from(other.pid());
+    let nodes = active.get("/v1/status")["nodes"].clone();
+    assert!(nodes.as_array().unwrap().iter().all(|node| node["process"] != pid), "{nodes:#}");
 }
 
 #[test]
@@ -42,12 +83,15 @@ fn a_node_that_stands_by_can_be_stopped_and_one_that_is_stopped_lets_it_serve() 
     let Some(server) = lab::Postgres::or_skip() else { return };
     let mut active = Daemon::start("node", on(&server));
     let mut stopped = Daemon::stand_by("node", on(&server));
+    lists(&active, &[(&active, "active"), (&stopped, "stand_by")], 1);
     stopped.signal("TERM");
     assert_eq!(stopped.wait(SOON).and_then(|status| status.code()), Some(0), "{}", stopped.log());
+    lists(&active, &[(&active, "active")], 0);
     let next = Daemon::stand_by("node", on(&server));
     active.signal("TERM");
     assert_eq!(active.wait(SOON).and_then(|status| status.code()), Some(0), "{}", active.log());
     next.wait_ready();
+    lists(&next, &[(&next, "active")], 0);
 }
 
 /// `sidecall run` on each of two machines: the agent uses the other one's node.
@@ -75,17 +119,18 @@ fn an_agent_works_while_the_node_in_its_process_stands_by() {
         || active.get("/v1/status")["pbxs"].as_array().is_some_and(|all| all.iter().any(|p| p["pbx"] == "a"));
     assert!(wait_until(SOON, reported), "{}", standing.log());
     active.wait_ready();
+    lists(&active, &[(&active, "active"), (&standing, "stand_by")], 1);
     let doctor = Command::new(env!("CARGO_BIN_EXE_sidecall"))
         .args(["--config", "sidecall.toml", "doctor", "--json"])
         .current_dir(standing.path(""))
         .output()
         .unwrap();
     let report: Value = serde_json::from_slice(&doctor.stdout).unwrap();
-    let verdicts = |url: &str| {
-        let about = format!("node {url}/");
-        let findings = report["findings"].as_array().unwrap().iter().filter(|found| found["about"] == about.as_str());
+    let verdicts = |about: &str| {
+        let findings = report["findings"].as_array().unwrap().iter().filter(|found| found["about"] == about);
         findings.map(|found| found["verdict"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(verdicts(&format!("http://{}", standing.address())), ["ok", "ok"], "{report:#}");
-    assert_eq!(verdicts(&format!("http://{}", active.address())), ["ok", "ok", "ok"], "{report:#}");
+    assert_eq!(verdicts(&format!("node http://{}/", standing.address())), ["ok", "ok"], "{report:#}");
+    assert_eq!(verdicts(&format!("node http://{}/", active.address())), ["ok", "ok", "ok"], "{report:#}");
+    assert_eq!(verdicts("nodes"), ["ok"], "{report:#}");
 }

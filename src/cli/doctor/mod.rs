@@ -1,6 +1,7 @@
 //! `doctor`: checks the whole chain and says how to fix it.
 
 mod clients;
+mod cluster;
 mod emergency;
 mod enrolment;
 mod files;
@@ -25,8 +26,8 @@ use report::DoctorReport;
 /// Checks everything between a call and a client, and says how to fix what is wrong.
 ///
 /// Checks the configuration and its files, each PBX (reachable, snippet loaded, rights, trunk, an
-/// agent attached), the node (reachable, ready, tokens, public address), the STUN and TURN servers, other
-/// organisations' nodes, the portability sources, and a number's clients.
+/// agent attached), the node (reachable, ready, tokens, public address), those that stand by, the STUN and TURN
+/// servers, other organisations' nodes, the portability sources, and a number's clients.
 /// Changes nothing and touches no call. Exits with success if there is no problem.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
@@ -69,6 +70,7 @@ pub(super) async fn run(args: DoctorArgs, path: &Path) -> anyhow::Result<()> {
 async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut DoctorReport) -> anyhow::Result<()> {
     files::check(config, path, report)?;
     let node = node::check(config, report).await?;
+    cluster::check(config, node.status.as_ref(), report)?;
     ice::check(config, report).await?;
     peers::check(config, report).await?;
     lnp::check(config, args.number.as_ref(), report).await?;

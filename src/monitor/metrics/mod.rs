@@ -12,13 +12,13 @@ use std::time::Duration;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::contract::{LinkState, OfferRefusal};
+use crate::contract::{LinkState, NodeRole, OfferRefusal};
 use crate::core::base::name::{PbxName, PeerName};
 use crate::core::call::remote_side::PeerDeliveryState;
 use crate::core::routing::route::{Reason, Route};
 use names::{
     CALLS_LIVE, CLIENTS_CONNECTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, DECISION_SECONDS, DECISIONS, DELIVERIES,
-    DELIVERY_SECONDS, FAILED_LOGINS, HTTP_REQUESTS, INBOX_POSTS, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED,
+    DELIVERY_SECONDS, FAILED_LOGINS, HTTP_REQUESTS, INBOX_POSTS, NODES, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED,
     PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, SIP_DROPPED, STAND_BY, STORE_FAILED_WRITES, STORE_FREE_BYTES,
     STORE_LOW_SPACE, STORE_READS,
 };
@@ -102,6 +102,11 @@ impl Metrics {
     /// Whether the node waits for a database that another one has.
     pub fn stands_by(self, waits: bool) {
         gauge!(STAND_BY).set(if waits { 1.0 } else { 0.0 });
+    }
+
+    /// The number of nodes on the database that are there.
+    pub fn nodes(self, role: NodeRole, nodes: usize) {
+        gauge!(NODES, "role" => role.as_str()).set(nodes as f64);
     }
 
     /// The state of the link to a PBX.

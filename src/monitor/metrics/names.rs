@@ -15,6 +15,7 @@ pub(in crate::monitor) const PEER_OFFERS_MATCHED: &str = "sidecall_peer_offers_m
 pub(in crate::monitor) const PEER_ANSWERS: &str = "sidecall_peer_answers_total";
 pub(in crate::monitor) const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
 pub(in crate::monitor) const STAND_BY: &str = "sidecall_stand_by";
+pub(in crate::monitor) const NODES: &str = "sidecall_nodes";
 pub(in crate::monitor) const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
 pub(in crate::monitor) const STORE_READS: &str = "sidecall_store_reads_total";
 pub(in crate::monitor) const TASK_PANICS: &str = "sidecall_task_panics_total";
@@ -55,6 +56,7 @@ pub const NAMES: &[(&str, &str)] = &[
     (PEER_ANSWERS, "Answers to the other side's address that the node made, by what became of them"),
     (HTTP_REQUESTS, "HTTP requests, by method, route and status"),
     (STAND_BY, "1 while the node waits for a database that another one has"),
+    (NODES, "Nodes on the database that are there, by role, as the active one sees them"),
     (STORE_FAILED_WRITES, "Writes that the database did not take"),
     (STORE_READS, "Queries to the database"),
     (TASK_PANICS, "Tasks of one call or request that broke, by kind"),

@@ -20,7 +20,7 @@ use crate::core::routing::portability::{NodeUrl, PeerRule};
 use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::node::NodeError;
 use crate::peer::PeerConfig;
-use crate::store::Location;
+use crate::store::{Location, NodeRow};
 use connections::ConnectionsConfig;
 use ice::IceConfig;
 use tokens::AgentAccess;
@@ -257,12 +257,20 @@ impl NodeConfig {
         self.monitoring.unwrap_or(if open { Monitoring::Open } else { Monitoring::Admin })
     }
 
+    /// How a node with this configuration, in this process, is shown to others on its database.
+    pub fn row(&self) -> NodeRow {
+        NodeRow::new(self.scheme(), self.listen)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// The beginning of call-scoped addresses, without a slash at its end.
     pub(in crate::node) fn base(&self, bound: SocketAddr) -> Result<String, NodeError> {
         let wrong = |reason: String| NodeError::Config { key: "node.public_url", reason };
         let Some(text) = &self.public_url else {
-            let scheme = if self.tls.is_some() { "https" } else { "http" };
-            return Ok(format!("{scheme}://127.0.0.1:{}", bound.port()));
+            return Ok(format!("{}://127.0.0.1:{}", self.scheme(), bound.port()));
         };
         let url = Url::parse(text).map_err(|e| wrong(format!("{text:?} is not a URL: {e}")))?;
         if url.query().is_some() || url.fragment().is_some() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::contract::NodeRole;
 use crate::core::base::time::UnixMillis;
 use crate::core::call::Call;
 use crate::monitor::{Beat, Tasks, now};
@@ -57,6 +58,7 @@ impl Upkeep {
         self.space.measure();
         self.metrics.store_failed_writes(self.store.failed_writes());
         self.metrics.store_reads(self.store.reads());
+        self.count_nodes();
         // For the metrics of PBXs whose agents have fallen silent.
         let _ = self.links.views(now());
         for call in self.live.to_retry() {
@@ -96,6 +98,14 @@ impl Upkeep {
             beating(beat, self.old_calls.set_limit(&self.store)).await?;
         }
         self.old_calls.delete_some(&self.store, beat).await
+    }
+
+    fn count_nodes(&self) {
+        let time = now();
+        let Some(nodes) = self.store.nodes(time) else { return };
+        for role in NodeRole::ALL {
+            self.metrics.nodes(role, nodes.iter().filter(|node| node.role == role && node.is_here(time)).count());
+        }
     }
 
     /// Ends calls that nobody follows any more, as their agent would have.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
+use super::heartbeat::KnownNodes;
 use super::keeper::LeaseWatch;
 use super::lease::Wait;
 use super::postgres::ServerConnection;
@@ -77,6 +78,14 @@ impl Connection {
         match self {
             Connection::Sqlite(_) => None,
             Connection::Postgres(session) => session.lease(),
+        }
+    }
+
+    /// The nodes that share the database. None if it is a file, or if this process isn't a node.
+    pub(in crate::store) fn nodes(&self) -> Option<KnownNodes> {
+        match self {
+            Connection::Sqlite(_) => None,
+            Connection::Postgres(session) => session.nodes(),
         }
     }
 

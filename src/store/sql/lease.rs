@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
+use super::heartbeat::NodeRow;
 use super::postgres::{ANSWER, ServerConnection};
 use super::query::query;
 use super::read_pool::ReadPool;
@@ -58,14 +59,19 @@ const BUSY: &str = "the database is busy with other transactions";
 pub(in crate::store) enum Wait {
     /// For an owner that may be about to end, or that has ended and left its lease behind.
     Briefly,
-    /// As long as it takes. The channel gets what stands in the way.
-    StandBy(watch::Sender<Option<String>>),
+    /// As long as it takes.
+    StandBy {
+        /// Gets what stands in the way.
+        told: watch::Sender<Option<String>>,
+        /// Shows others that this node is there.
+        row: NodeRow,
+    },
 }
 
 impl Wait {
     /// Tells somebody who stands by what stands in the way. True if that is new.
     fn tell(&self, reason: &str) -> bool {
-        let Wait::StandBy(told) = self else { return false };
+        let Wait::StandBy { told, .. } = self else { return false };
         told.send_if_modified(|last| {
             let is_new = last.as_deref() != Some(reason);
             *last = Some(reason.to_owned());
@@ -75,7 +81,15 @@ impl Wait {
 
     /// Whether somebody stands by, and was told so.
     fn stands_by(&self) -> bool {
-        matches!(self, Wait::StandBy(told) if told.borrow().is_some())
+        matches!(self, Wait::StandBy { told, .. } if told.borrow().is_some())
+    }
+
+    /// The row of this process, if it is a node.
+    pub(super) fn row(&self) -> Option<&NodeRow> {
+        match self {
+            Wait::Briefly => None,
+            Wait::StandBy { row, .. } => Some(row),
+        }
     }
 }
 
@@ -137,6 +151,10 @@ impl Lease {
                     looked = since_boot();
                     if seen.as_ref().is_none_or(|(seen, _)| *seen != by) {
                         seen = Some((by, since_boot()));
+                    }
+                    // Not the first time: by now it listens, or has ended because it can't.
+                    if wait.stands_by() {
+                        session.stands_by();
                     }
                     (trouble, RETRY)
                 }
@@ -266,6 +284,10 @@ pub(super) fn since_boot() -> Duration {
 
 /// This process, as others name it.
 fn this_process() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("process {} on {}", std::process::id(), host.trim())
+    format!("process {} on {}", std::process::id(), machine())
+}
+
+/// The name of this machine.
+pub(super) fn machine() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }

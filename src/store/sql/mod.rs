@@ -8,6 +8,7 @@ mod builder;
 mod connection;
 mod error;
 mod fence;
+mod heartbeat;
 mod keeper;
 mod lease;
 mod postgres;
@@ -21,6 +22,8 @@ mod value;
 
 pub(super) use builder::Builder;
 pub(super) use connection::{Connection, Pool, open_file, open_url};
+pub use heartbeat::NodeRow;
+pub(super) use heartbeat::{KnownNodes, remove_node};
 pub(super) use keeper::LeaseWatch;
 pub(super) use lease::Wait;
 pub(super) use query::{Query, Target, query, scalar};

@@ -15,6 +15,7 @@ use sqlx::query::Query as SqlxQuery;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, Postgres};
 
 use super::fence::Fence;
+use super::heartbeat::{Heartbeat, KnownNodes};
 use super::keeper::{Keeper, LeaseWatch};
 use super::lease::{Lease, Wait};
 use super::query::{Query, query};
@@ -60,8 +61,9 @@ enum Patience {
 /// Connects, takes the lease and runs migrations. Returns the connection for writes, and those for reads. `name` is the URL
 /// without its password. `wait` says how to wait for another process.
 pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerConnection, ReadPool), StoreError> {
-    let options = PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging();
+    let options = options(url)?;
     let mut session = ServerConnection::new(options.clone());
+    session.heartbeat = wait.row().map(|row| Heartbeat::start(row.clone(), ReadPool::new(options.clone())));
     session.connect().await?;
     // The schema isn't changed while another process uses it. An empty database has no lease yet.
     let is_new = session.is_new().await?;
@@ -83,7 +85,15 @@ pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerCo
         }
     }
     session.keeper = Some(keeper);
+    if let Some(heartbeat) = &session.heartbeat {
+        heartbeat.serves();
+    }
     Ok((session, ReadPool::new(options)))
+}
+
+/// How to connect.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging())
 }
 
 /// The connection for writes. It is made again at the next transaction after it was lost.
@@ -94,6 +104,8 @@ pub(in crate::store) struct ServerConnection {
     is_lost: Arc<AtomicBool>,
     fence: Option<Fence>,
     keeper: Option<Keeper>,
+    /// None if this process isn't a node.
+    heartbeat: Option<Heartbeat>,
     patience: Patience,
 }
 
@@ -105,6 +117,7 @@ impl ServerConnection {
             is_lost: Arc::default(),
             fence: None,
             keeper: None,
+            heartbeat: None,
             patience: Patience::Each(ANSWER),
         }
     }
@@ -205,6 +218,18 @@ impl ServerConnection {
         self.keeper.as_ref().map(Keeper::watch)
     }
 
+    /// Shows others, if this process is a node, that it waits for a lease, which it has just seen.
+    pub(super) fn stands_by(&self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.stands_by();
+        }
+    }
+
+    /// The nodes that share the database, if this process is one.
+    pub(super) fn nodes(&self) -> Option<KnownNodes> {
+        self.heartbeat.as_ref().map(Heartbeat::nodes)
+    }
+
     /// Runs statements that have no parameters.
     pub(super) async fn run(&mut self, statements: &'static str) -> Result<(), StoreError> {
         let limit = self.limit();
@@ -298,6 +323,10 @@ impl ServerConnection {
             Some(fence) => fence.lease.release(&mut self).await,
             None => Ok(()),
         };
+        // Only now: the next owner doesn't wait for it. A server that hasn't answered wouldn't answer this either.
+        if let Some(heartbeat) = self.heartbeat.take().filter(|_| released.is_ok()) {
+            heartbeat.stop().await;
+        }
         match self.connection {
             Some(connection) => released.and(within(ANSWER, connection.close()).await),
             None => released,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::call_views::CallViews;
-use crate::contract::{CallView, PbxView};
+use crate::contract::{CallView, NodeView, PbxView};
 use crate::core::base::time::UnixMillis;
 use crate::monitor::{PAGE, PAGE_CSP, TaskView, Tasks, Totals, TotalsView, now};
 use crate::node::delivery::pbx_links::PbxLinks;
@@ -66,6 +66,9 @@ pub struct StatusView {
     /// What keeps the node from doing its work, as `/readyz` says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The nodes that share the database, the active one first. Empty if the database is a file.
+    #[serde(default)]
+    pub nodes: Vec<NodeView>,
     /// The links that agents report.
     pub pbxs: Vec<PbxView>,
     /// Calls that have not ended.
@@ -134,6 +137,7 @@ pub(in crate::node) async fn status(
         store_ok: !api.store.is_failing(),
         tasks: api.tasks.views(),
         trouble: api.trouble(),
+        nodes: api.store.nodes(now).unwrap_or_default(),
         pbxs: api.links.views(now),
         live: api.live.count() as u64,
         connected: api.push.hub().connected() as u64,
