@@ -64,6 +64,7 @@ fn a_node_that_cant_listen_is_not_listed() {
     let Some(server) = lab::Postgres::or_skip() else { return };
     let active = Daemon::start("node", on(&server));
     let mut other = Daemon::stand_by("node", on(&server));
+    lists(&active, &[(&active, "active"), (&other, "stand_by")], 1);
     other.signal("KILL");
     other.wait(SOON);
     let _holds = TcpListener::bind(other.address()).unwrap();
