@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::contract::PbxKind;
-use crate::core::address::is_loopback;
+use crate::core::address::{is_loopback, without_user};
 use crate::core::base::name::{PbxName, TenantName};
 use crate::core::base::node_list::first_share;
 use crate::core::base::secret::Secret;
@@ -79,13 +79,14 @@ impl AgentConfig {
         let key = if self.nodes.is_empty() { "node" } else { "nodes" };
         let urls = self.urls();
         for (n, url) in urls.iter().enumerate() {
+            let shown = without_user(url);
             match url.scheme() {
                 "https" => {}
                 "http" if is_loopback(url.host()) => {}
-                _ => return Err(format!("{key}: {:?} must begin with https: (http: is for loopback)", url.as_str())),
+                _ => return Err(format!("{key}: {:?} must begin with https: (http: is for loopback)", shown.as_str())),
             }
             if urls[..n].contains(url) {
-                return Err(format!("{key}: {:?} is there twice", url.as_str()));
+                return Err(format!("{key}: {:?} is there twice", shown.as_str()));
             }
         }
         Ok(())

@@ -39,7 +39,7 @@ pub use node_client::{NodeClient, NodeClientError};
 
 use crate::monitor::{Tasks, micros, now};
 
-/// How often the node in use is asked for a sign of life while calls are up.
+/// How often each node is asked for a sign of life while calls are up, or while the node in use fails.
 const PROBE_EVERY: Duration = Duration::from_millis(300);
 
 /// How long reports that are under way may take after a shutdown was asked for.
@@ -132,15 +132,15 @@ impl Agent {
     }
 }
 
-/// Finds out that the node in use is gone before a call does, until `shutdown`. While no call is up, the reports of the
-/// links do.
+/// Finds out which nodes work before a call does, until `shutdown`. While no call is up, the reports of the links find out that
+/// the node in use does not.
 async fn probe(shared: &Shared, shutdown: &CancellationToken) {
     let mut tick = tokio::time::interval(PROBE_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let round = async {
             tick.tick().await;
-            if !shared.calls.is_empty() {
+            if !shared.calls.is_empty() || shared.node.has_failed() {
                 shared.node.probe().await;
             }
         };

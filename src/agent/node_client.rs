@@ -1,9 +1,9 @@
-//! The nodes, over HTTP: a decision is asked of two of them if there is time, everything else of the one in use.
+//! The nodes, over HTTP: the one in use is asked first, and the others if it is absent: for a decision, while there is time.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use futures_util::future::join_all;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -24,8 +24,14 @@ use crate::core::base::secret::Secret;
 /// How long a report may take; unlike a decision nobody waits for it.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a sign of life may take.
+/// How long a sign of life may take. All nodes are asked again within half a second, also if one of them takes so long.
 const PROBE_WITHIN: Duration = Duration::from_millis(400);
+
+/// How long an error or a sign of life may be, in bytes.
+const WORDS: usize = 64 * 1024;
+
+/// How long another answer may be, in bytes: a list of 10,000 calls fits.
+const ANSWER: usize = 64 * 1024 * 1024;
 
 /// Why the node gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +48,9 @@ pub enum NodeClientError {
     /// No connection, or it broke.
     #[error("unreachable: {0}")]
     Unreachable(String),
+    /// The node doesn't know the call.
+    #[error("it does not know the call")]
+    UnknownCall,
     /// An answer that is an error.
     #[error("it answered {status}: {detail}")]
     Refused {
@@ -58,12 +67,12 @@ pub enum NodeClientError {
 impl NodeClientError {
     /// The node doesn't know the call.
     pub fn is_unknown_call(&self) -> bool {
-        matches!(self, NodeClientError::Refused { status: 404, .. })
+        matches!(self, NodeClientError::UnknownCall)
     }
 
     /// The node will say the same again.
     pub fn is_final(&self) -> bool {
-        matches!(self, NodeClientError::Refused { status: 400..=499, .. }) && !self.is_busy() && !self.is_auth()
+        self.is_refusal() && !self.is_busy() && !self.is_auth()
     }
 
     /// The node doesn't know our token.
@@ -73,15 +82,19 @@ impl NodeClientError {
 
     /// The node is there, and refuses the request.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, NodeClientError::Refused { status: 400..=499, .. })
+        match self {
+            NodeClientError::UnknownCall => true,
+            NodeClientError::Refused { status, .. } => (400..=499).contains(status) && *status != 404,
+            _ => false,
+        }
     }
 
-    /// There is no node, it is slow, or it can't work: another one may. A proxy answers for a node that is gone (502,
-    /// 504). A node that doesn't know our token is no node of ours.
+    /// There is no node, it is slow, or it can't work: another one may. A proxy answers for a node that is gone (404, 502,
+    /// 504): a node has all that we ask for. A node that doesn't know our token is no node of ours.
     pub(super) fn is_absent(&self) -> bool {
         match self {
             NodeClientError::Late(within) => *within >= PROMPT,
-            NodeClientError::Unreachable(_) | NodeClientError::Refused { status: 401 | 502..=504, .. } => true,
+            NodeClientError::Unreachable(_) | NodeClientError::Refused { status: 401 | 404 | 502..=504, .. } => true,
             _ => false,
         }
     }
@@ -91,8 +104,23 @@ impl NodeClientError {
         matches!(self, NodeClientError::Refused { status: 503, detail } if detail.starts_with(STANDS_BY))
     }
 
+    /// The node may lack what it was told last, once it works again: it was gone, not only slow or without its database.
+    pub(super) fn forgets(&self) -> bool {
+        match self {
+            NodeClientError::Late(_) => false,
+            NodeClientError::Refused { status: 503, .. } => self.stands_by(),
+            _ => true,
+        }
+    }
+
     fn is_busy(&self) -> bool {
         matches!(self, NodeClientError::Refused { status: 408 | 429, .. })
+    }
+
+    /// Why none of several nodes answered: what the last one said. That a node stands by is no reason, if there is another.
+    fn or(self, last: NodeClientError) -> NodeClientError {
+        let is_none = matches!(self, NodeClientError::BreakerOpen | NodeClientError::Moved);
+        if last.stands_by() && !is_none { self } else { last }
     }
 }
 
@@ -130,20 +158,31 @@ impl NodeClient {
         self.nodes.moves()
     }
 
-    /// Asks for a decision within `deadline`, if a breaker lets us. If the first node does not give one, the next is asked in
-    /// the time that is left.
+    /// Tells each time that a node works after a failure: what waits may be tried again.
+    pub(super) fn recoveries(&self) -> watch::Receiver<()> {
+        self.nodes.recoveries()
+    }
+
+    /// Tells each time that calls must be told again: the node that works may lack what was told last.
+    pub(super) fn retells(&self) -> watch::Receiver<()> {
+        self.nodes.retells()
+    }
+
+    /// Asks for a decision within `deadline`, if a breaker lets us. If a node does not give one, the next is asked in the time
+    /// that is left.
     pub async fn decide(&self, request: &CallRequest, deadline: Duration) -> Result<CallDecision, NodeClientError> {
         let until = Instant::now() + deadline;
-        let Some((first, share)) = self.nodes.ask(None, deadline) else { return Err(NodeClientError::BreakerOpen) };
-        let answer = self.decide_at(first, request, share).await;
-        let left = until.saturating_duration_since(Instant::now());
-        if left < PROMPT || !answer.as_ref().is_err_and(NodeClientError::is_absent) {
-            return answer;
+        let (mut tried, mut left, mut why) = (Vec::new(), deadline, NodeClientError::BreakerOpen);
+        while tried.is_empty() || left >= PROMPT {
+            let Some((node, share)) = self.nodes.ask(&tried, left) else { break };
+            tried.push(node);
+            match self.decide_at(node, request, share).await {
+                Err(error) if error.is_absent() => why = why.or(error),
+                answer => return answer,
+            }
+            left = until.saturating_duration_since(Instant::now());
         }
-        match self.nodes.ask(Some(first), left) {
-            Some((second, left)) => self.decide_at(second, request, left).await,
-            None => answer,
-        }
+        Err(why)
     }
 
     async fn decide_at(
@@ -152,9 +191,10 @@ impl NodeClient {
         request: &CallRequest,
         within: Duration,
     ) -> Result<CallDecision, NodeClientError> {
+        let begun = Instant::now();
         let asked = self.answer(self.request(node, Method::POST, &["v1", "calls"], request)?);
-        let answer = timeout(within, asked).await.unwrap_or(Err(NodeClientError::Late(within)));
-        self.nodes.note_decision(node, &answer);
+        let Some(answer) = in_time(within, asked).await else { return Err(NodeClientError::Late(within)) };
+        self.nodes.note_decision(node, &answer, begun.elapsed());
         answer
     }
 
@@ -196,23 +236,27 @@ impl NodeClient {
         Ok(list.calls)
     }
 
-    /// Asks the node in use for a sign of life. If there is none in time, another node is used.
+    /// Whether the node in use has failed since it last answered.
+    pub(super) fn has_failed(&self) -> bool {
+        self.nodes.has_failed()
+    }
+
+    /// Asks each node for a sign of life, so that it is known which one may be used.
     pub(super) async fn probe(&self) {
-        let node = self.nodes.in_use();
+        join_all((0..self.nodes.count()).map(|node| self.probe_at(node))).await;
+    }
+
+    async fn probe_at(&self, node: usize) {
         let Ok(url) = self.nodes.url(node, &["healthz"]) else { return };
-        let asked = Instant::now();
-        let probed = timeout(PROBE_WITHIN, self.exchange(self.http.get(url))).await;
-        // An agent that was stopped or got no processor in time knows nothing about the node.
-        if probed.is_err() && asked.elapsed() >= PROBE_WITHIN + PROMPT {
-            return;
-        }
-        let answer = match probed {
-            Ok(Ok((_, body))) if body.starts_with(STANDS_BY.as_bytes()) => {
-                Err(refused(StatusCode::SERVICE_UNAVAILABLE, STANDS_BY.to_owned()))
+        match in_time(PROBE_WITHIN, self.exchange(self.http.get(url), WORDS)).await {
+            None => {}
+            Some(Ok((_, body))) if body.starts_with(STANDS_BY.as_bytes()) => {
+                self.nodes.failed(node, &refused(StatusCode::SERVICE_UNAVAILABLE, STANDS_BY.to_owned()));
             }
-            answer => answer.unwrap_or(Err(NodeClientError::Late(PROBE_WITHIN))),
-        };
-        self.nodes.note(node, &answer);
+            Some(Ok((StatusCode::OK, _))) => self.nodes.is_alive(node),
+            Some(Ok((status, _))) => self.nodes.failed(node, &refused(status, "no sign of life".to_owned())),
+            Some(Err(error)) => self.nodes.failed(node, &error),
+        }
     }
 
     async fn send<T: Serialize, A: DeserializeOwned>(
@@ -225,24 +269,23 @@ impl NodeClient {
     }
 
     /// Makes a request at the node in use. If that one is absent, or if another node is used before it answers, the request is
-    /// repeated there: all of them may be.
+    /// repeated at the next: all of them may be.
     async fn at_node_in_use<A: DeserializeOwned>(
         &self,
         request: impl Fn(usize) -> Result<RequestBuilder, NodeClientError>,
     ) -> Result<A, NodeClientError> {
-        let mut why = NodeClientError::Moved;
-        for _ in 0..self.nodes.count() {
-            let node = self.nodes.in_use();
+        let (mut tried, mut why) = (Vec::new(), NodeClientError::Moved);
+        while let Some((node, used)) = self.nodes.next(&tried) {
+            tried.push(node);
             let asked = self.answer(request(node)?);
             let answer = tokio::select! {
                 biased;
                 answer = asked => answer,
-                () = self.nodes.moved_from(node) => Err(NodeClientError::Moved),
+                () = self.nodes.moved_past(node, used) => Err(NodeClientError::Moved),
             };
             self.nodes.note(node, &answer);
             match answer {
-                Err(error @ NodeClientError::Moved) => why = error,
-                Err(error) if error.is_absent() && self.nodes.in_use() != node => why = error,
+                Err(error) if error.is_absent() || matches!(error, NodeClientError::Moved) => why = why.or(error),
                 answer => return answer,
             }
         }
@@ -261,22 +304,58 @@ impl NodeClient {
     }
 
     async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, NodeClientError> {
-        let (status, body) = self.exchange(request.bearer_auth(self.token.expose())).await?;
+        let (status, body) = self.exchange(request.bearer_auth(self.token.expose()), ANSWER).await?;
         serde_json::from_slice(&body).map_err(|e| refused(status, format!("unreadable: {e}")))
     }
 
-    /// The body of an answer that is no error.
-    async fn exchange(&self, request: RequestBuilder) -> Result<(StatusCode, Bytes), NodeClientError> {
-        let sent = request.timeout(REPORT_WITHIN).send().await;
-        let response = sent.map_err(|e| NodeClientError::Unreachable(cause(&e)))?;
+    /// The body of an answer that is no error, and has at most so many bytes.
+    async fn exchange(&self, request: RequestBuilder, limit: usize) -> Result<(StatusCode, Vec<u8>), NodeClientError> {
+        let response = request.timeout(REPORT_WITHIN).send().await.map_err(|e| unreachable(&e))?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|e| NodeClientError::Unreachable(cause(&e)))?;
         if status.is_success() {
-            return Ok((status, body));
+            let body = bounded(response, limit).await?;
+            return Ok((status, body.ok_or_else(|| refused(status, format!("more than {limit} bytes")))?));
         }
+        let body = bounded(response, WORDS).await?.unwrap_or_default();
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status == StatusCode::NOT_FOUND && problem["field"] == "call" {
+            return Err(NodeClientError::UnknownCall);
+        }
         let detail = ["detail", "title"].iter().find_map(|key| problem.get(key)?.as_str()).unwrap_or("no detail");
         Err(refused(status, detail.chars().take(300).collect()))
+    }
+}
+
+/// Waits so long for an answer. None if it is late, and so are we: an agent that was stopped or got no processor in time knows
+/// nothing about the node.
+async fn in_time<A>(
+    within: Duration,
+    answer: impl Future<Output = Result<A, NodeClientError>>,
+) -> Option<Result<A, NodeClientError>> {
+    let begun = Instant::now();
+    match timeout(within, answer).await {
+        Ok(answer) => Some(answer),
+        Err(_) if begun.elapsed() >= within + PROMPT => None,
+        Err(_) => Some(Err(NodeClientError::Late(within))),
+    }
+}
+
+/// The body of an answer, unless it has more bytes than that.
+async fn bounded(mut answer: Response, limit: usize) -> Result<Option<Vec<u8>>, NodeClientError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|e| unreachable(&e))? {
+        if body.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+fn unreachable(error: &reqwest::Error) -> NodeClientError {
+    match error.is_timeout() {
+        true => NodeClientError::Late(REPORT_WITHIN),
+        false => NodeClientError::Unreachable(cause(error)),
     }
 }
 
@@ -285,56 +364,5 @@ fn refused(status: StatusCode, detail: String) -> NodeClientError {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    #[test]
-    fn a_node_that_refuses_a_request_is_there_and_one_that_cant_work_is_not() {
-        let status = |status| NodeClientError::Refused { status, detail: String::new() };
-        let late = |ms| NodeClientError::Late(Duration::from_millis(ms));
-        for absent in [status(401), status(502), status(503), status(504), late(240), late(80)] {
-            assert!(absent.is_absent(), "{absent}");
-        }
-        // What is asked with so little time left says nothing about the node.
-        for present in [status(403), status(404), status(422), status(429), status(500), status(507), late(79)] {
-            assert!(!present.is_absent(), "{present}");
-        }
-        assert!(NodeClientError::Unreachable(String::new()).is_absent() && !NodeClientError::Moved.is_absent());
-    }
-
-    fn client_of(first: String) -> NodeClient {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let nodes = [first, "127.0.0.1:1".to_owned()].map(|address| format!("http://{address}").parse().unwrap());
-        NodeClient::new(&AgentConfig { nodes: nodes.to_vec(), ..AgentConfig::default() }, "agent".to_owned()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_node_that_stands_by_is_left_at_its_next_sign_of_life() {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let standing = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = client_of(standing.local_addr().unwrap().to_string());
-        let answers = async {
-            let (mut asked, _) = standing.accept().await.unwrap();
-            let _ = asked.read(&mut [0; 1024]).await.unwrap();
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{STANDS_BY}", STANDS_BY.len());
-            asked.write_all(answer.as_bytes()).await.unwrap();
-        };
-        tokio::join!(client.probe(), answers);
-        assert_eq!(client.nodes.in_use(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_probe_that_the_agent_itself_is_late_for_says_nothing() {
-        // The system accepts its connections, and nobody answers.
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = client_of(silent.local_addr().unwrap().to_string());
-        let mut probe = std::pin::pin!(client.probe());
-        assert_eq!(probe.as_mut().now_or_never(), None);
-        // The agent is stopped meanwhile.
-        std::thread::sleep(PROBE_WITHIN * 2);
-        probe.await;
-        assert_eq!(client.nodes.in_use(), 0);
-    }
-}
+#[path = "node_client_tests.rs"]
+mod tests;

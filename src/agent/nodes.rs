@@ -8,8 +8,9 @@ use url::Url;
 
 use super::config::AgentConfig;
 use super::node_client::NodeClientError;
+use crate::core::address::without_user;
 use crate::core::base::breaker::Breaker;
-use crate::core::base::node_list::NodeList;
+use crate::core::base::node_list::{NodeList, PROMPT, Repeat};
 use crate::monitor::metrics::agent as metrics;
 
 #[derive(Debug)]
@@ -19,6 +20,12 @@ pub(super) struct Nodes {
     names: Vec<String>,
     list: Mutex<NodeList>,
     in_use: watch::Sender<usize>,
+    /// Fires when a node works after a failure.
+    recoveries: watch::Sender<()>,
+    /// Fires when a node works that may lack what was told last.
+    retells: watch::Sender<()>,
+    /// A node that has not answered in this time does not work. If it had less, that takes two of them.
+    enough: Duration,
 }
 
 impl Nodes {
@@ -29,7 +36,8 @@ impl Nodes {
         let names: Vec<String> = urls.iter().map(name).collect();
         names.iter().enumerate().for_each(|(node, name)| metrics::node_used(name, node == list.in_use()));
         let in_use = watch::Sender::new(list.in_use());
-        Nodes { urls, names, list: Mutex::new(list), in_use }
+        let (recoveries, retells) = (watch::Sender::new(()), watch::Sender::new(()));
+        Nodes { urls, names, list: Mutex::new(list), in_use, recoveries, retells, enough: config.decides_within() }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -57,11 +65,31 @@ impl Nodes {
         self.in_use.subscribe()
     }
 
-    /// Waits until another node is in use.
-    pub(super) async fn moved_from(&self, node: usize) {
+    /// Tells each time that a node works after a failure: what waits may be tried again.
+    pub(super) fn recoveries(&self) -> watch::Receiver<()> {
+        self.recoveries.subscribe()
+    }
+
+    /// Tells each time that calls must be told again: the node that works may lack what was told last.
+    pub(super) fn retells(&self) -> watch::Receiver<()> {
+        self.retells.subscribe()
+    }
+
+    /// The next node to ask, if there is one that has not been tried, and the node that is in use then.
+    pub(super) fn next(&self, tried: &[usize]) -> Option<(usize, usize)> {
+        self.list(|list| Some((list.next(tried)?, list.in_use())))
+    }
+
+    /// Waits until neither of these is in use.
+    pub(super) async fn moved_past(&self, node: usize, used: usize) {
         let mut moves = self.moves();
         // The sender lives as long as this.
-        let _ = moves.wait_for(|used| *used != node).await;
+        let _ = moves.wait_for(|now| *now != node && *now != used).await;
+    }
+
+    /// Whether the node in use has failed since it last answered.
+    pub(super) fn has_failed(&self) -> bool {
+        self.list(|list| list.has_failed())
     }
 
     /// Notes how a node answered a request.
@@ -70,29 +98,55 @@ impl Nodes {
             Err(error) if error.is_absent() => self.failed(node, error),
             Err(error) if !error.is_refusal() => {}
             _ => {
-                if self.list(|list| list.answered(node)) {
-                    tracing::info!(node = self.name(node), "this node answers: it is used from now on");
+                self.is_alive(node);
+                let repeat = self.list(|list| list.worked(node));
+                if repeat != Repeat::Nothing {
+                    self.recoveries.send_replace(());
+                }
+                if repeat == Repeat::Calls {
+                    self.retells.send_replace(());
                 }
             }
         }
     }
 
-    /// The node to ask for a decision, if any may be asked, and how much of the time that is left it gets.
-    pub(super) fn ask(&self, tried: Option<usize>, left: Duration) -> Option<(usize, Duration)> {
+    /// Notes that a node has given a sign of life.
+    pub(super) fn is_alive(&self, node: usize) {
+        if self.list(|list| list.answered(node)) {
+            tracing::info!(node = self.name(node), "this node answers: it is used from now on");
+        }
+    }
+
+    /// Notes that a node did not answer, or can't work.
+    pub(super) fn failed(&self, node: usize, error: &NodeClientError) {
+        let now = Instant::now();
+        let is_short = matches!(error, NodeClientError::Late(within) if *within < self.enough);
+        let next = self.list(|list| match is_short {
+            true => list.late(node, now),
+            false => list.failed(node, error.forgets(), now),
+        });
+        if let Some(next) = next {
+            tracing::warn!(node = self.name(node), %error, next = self.name(next), "the node does not work: using the next one");
+        }
+    }
+
+    /// The node to ask for a decision, if any that has not been tried may be asked, and how much of the time that is left it
+    /// gets.
+    pub(super) fn ask(&self, tried: &[usize], left: Duration) -> Option<(usize, Duration)> {
         let now = Instant::now();
         self.list(|list| {
             let node = list.ask(tried, now)?;
-            Some((node, if tried.is_none() { list.share(node, left, now) } else { left }))
+            Some((node, list.share(node, tried, left, now)))
         })
     }
 
-    /// Notes whether a node decided in time.
-    pub(super) fn note_decision<A>(&self, node: usize, answer: &Result<A, NodeClientError>) {
+    /// Notes whether a node decided in time. Its answer took so long.
+    pub(super) fn note_decision<A>(&self, node: usize, answer: &Result<A, NodeClientError>, took: Duration) {
         self.note(node, answer);
         let name = self.name(node);
         match answer {
-            // It says so at once, so no call waits for it. It may decide the next one.
-            Err(error) if error.stands_by() => _ = self.list(|list| list.decided(node)),
+            // Hardly any call waits for that. It may decide the next one.
+            Err(error) if error.stands_by() && took < PROMPT => _ = self.list(|list| list.decided(node)),
             Err(error) if !error.is_refusal() => {
                 if self.list(|list| list.undecided(node, Instant::now())) {
                     tracing::warn!(node = name, %error, "the node failed several times in a row: calls go on without asking it");
@@ -104,17 +158,6 @@ impl Nodes {
                     tracing::info!(node = name, "the node answers again: calls wait for its decisions");
                 }
             }
-        }
-    }
-
-    fn failed(&self, node: usize, error: &NodeClientError) {
-        let (now, random) = (Instant::now(), rand::random());
-        let next = self.list(|list| match error.stands_by() {
-            true => list.stands_by(node, now, random),
-            false => list.failed(node, now, random),
-        });
-        if let Some(next) = next {
-            tracing::warn!(node = self.name(node), %error, next = self.name(next), "the node does not work: using the next one");
         }
     }
 
@@ -133,29 +176,43 @@ impl Nodes {
 }
 
 fn name(url: &Url) -> String {
-    let mut url = url.clone();
-    // Neither fails on a URL that requests are sent to.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.as_str().trim_end_matches('/').to_owned()
+    without_user(url).as_str().trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn two() -> Nodes {
+        let nodes = ["http://127.0.0.1:1", "http://127.0.0.1:2"].map(|url| url.parse().unwrap()).to_vec();
+        Nodes::new(&AgentConfig { nodes, ..AgentConfig::default() })
+    }
+
     #[test]
-    fn a_node_that_stands_by_is_asked_for_each_decision_and_one_that_fails_is_not() {
-        let urls = ["http://127.0.0.1:1", "http://127.0.0.1:2"].map(|url| url.parse().unwrap()).to_vec();
-        let is_asked = |detail: &str| {
-            let nodes = Nodes::new(&AgentConfig { nodes: urls.clone(), ..AgentConfig::default() });
+    fn a_node_that_stands_by_is_asked_for_each_decision_and_one_that_fails_or_says_so_late_is_not() {
+        let is_asked = |detail: &str, took: Duration| {
+            let nodes = two();
             for _ in 0..10 {
                 let refused = || NodeClientError::Refused { status: 503, detail: detail.to_owned() };
-                (0..2).for_each(|node| nodes.note_decision(node, &Err::<(), _>(refused())));
+                (0..2).for_each(|node| nodes.note_decision(node, &Err::<(), _>(refused()), took));
             }
-            nodes.ask(None, Duration::from_millis(240)).is_some()
+            nodes.ask(&[], MS(240)).is_some()
         };
-        assert!(is_asked("the node stands by: another one serves"));
-        assert!(!is_asked("the database is not available"));
+        assert!(is_asked("the node stands by: another one serves", MS(5)));
+        assert!(!is_asked("the node stands by: another one serves", PROMPT));
+        assert!(!is_asked("the database is not available", MS(5)));
+    }
+
+    #[test]
+    fn a_node_is_left_after_its_share_of_a_decision_or_twice_less() {
+        let late = |nodes: &Nodes, ms| nodes.note(0, &Err::<(), _>(NodeClientError::Late(MS(ms))));
+        for (ms, times, enough) in [(240, 1, true), (239, 1, false), (80, 2, true), (79, 3, false)] {
+            let nodes = two();
+            nodes.is_alive(1);
+            (0..times).for_each(|_| late(&nodes, ms));
+            assert_eq!(nodes.in_use(), usize::from(enough), "{times} times {ms} ms");
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::contract::{ImportReport, STANDS_BY};
-use crate::core::address::Address;
+use crate::core::address::{Address, without_user};
 use crate::core::base::root_cause::cause;
 
 /// Time limit for a request, except for imports.
@@ -123,6 +123,7 @@ pub(super) fn retry_after(answer: &Response) -> Option<Duration> {
 impl Api {
     pub(super) fn new(base: Url, token: impl Into<String>) -> Result<Api, ApiError> {
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
+            let base = without_user(&base);
             return Err(ApiError::Setup(format!("{base} is not a node's URL: write https://node.example")));
         }
         Ok(Api { http: client()?, base, token: token.into() })
@@ -130,6 +131,11 @@ impl Api {
 
     pub(super) fn base(&self) -> &Url {
         &self.base
+    }
+
+    /// The node's URL as people may see it.
+    pub(super) fn shown(&self) -> Url {
+        without_user(&self.base)
     }
 
     pub(super) fn token(&self) -> &str {
@@ -190,7 +196,7 @@ impl Api {
 
     async fn json<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, ApiError> {
         let body = self.answer(request).await?.bytes().await.map_err(|e| self.unreachable(&e))?;
-        let strange = |e: serde_json::Error| ApiError::Strange { node: self.base.to_string(), why: e.to_string() };
+        let strange = |e: serde_json::Error| ApiError::Strange { node: self.shown().to_string(), why: e.to_string() };
         serde_json::from_slice(&body).map_err(strange)
     }
 
@@ -208,11 +214,11 @@ impl Api {
         if refusal.detail.is_empty() {
             refusal.detail = status.canonical_reason().unwrap_or("an error").to_owned();
         }
-        Err(ApiError::Refused { node: self.base.to_string(), refusal: Box::new(refusal) })
+        Err(ApiError::Refused { node: self.shown().to_string(), refusal: Box::new(refusal) })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ApiError {
-        ApiError::Unreachable { node: self.base.to_string(), why: cause(error) }
+        ApiError::Unreachable { node: self.shown().to_string(), why: cause(error) }
     }
 }
 

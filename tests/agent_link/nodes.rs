@@ -159,6 +159,38 @@ async fn only_one_decision_waits_for_a_silent_node() {
     assert!(waited >= FIRST_SHARE && took < FIRST_SHARE, "{waited:?} {took:?}");
 }
 
+/// Nobody has asked the other one before.
+#[tokio::test]
+async fn one_slow_decision_leads_no_call_to_a_node_that_is_dead() {
+    let known = Nodes::start().await;
+    let client = known.client();
+    known.lose(1, Loss::Silent);
+    let (answer, _) = decide(&client, "leg-1").await;
+    assert!(answer.is_ok(), "{answer:?}");
+    known.lose(0, Loss::Silent);
+    let (answer, _) = decide(&client, "leg-2").await;
+    assert!(matches!(answer, Err(NodeClientError::Late(_))), "{answer:?}");
+    known.proxies[0].resume();
+    for n in 3..13 {
+        let (answer, took) = decide(&client, &format!("leg-{n}")).await;
+        assert!(answer.is_ok() && took < FIRST_SHARE, "{took:?}: {answer:?}");
+    }
+}
+
+/// The first one is silent from the beginning.
+#[tokio::test]
+async fn a_stand_by_that_becomes_ready_decides_the_next_call() {
+    let known = Nodes::start().await;
+    let client = known.client();
+    known.nodes[1].stand_by(true);
+    known.lose(0, Loss::Silent);
+    let (answer, took) = decide(&client, "leg-1").await;
+    assert!(matches!(answer, Err(NodeClientError::Late(_))) && took < DEADLINE, "{took:?}: {answer:?}");
+    known.nodes[1].stand_by(false);
+    let (answer, _) = decide(&client, "leg-2").await;
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
 #[tokio::test]
 async fn a_node_that_is_back_is_used_again_only_when_the_other_one_fails() {
     let mut known = Nodes::start().await;

@@ -289,3 +289,17 @@ async fn tls_is_served_with_the_files_of_the_configuration() {
     let url = format!("https://localhost:{}/healthz", node.address.port());
     assert_eq!(http.get(url).send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn no_text_of_a_link_report_is_longer_than_500_characters() {
+    let node = TestNode::start().await;
+    for field in ["agent", "error", "version", "node"] {
+        for (length, expected) in [(500, 200_u16), (501, 422)] {
+            let mut report = json!({"kind": "asterisk", "agent": "x", "link": "up", "since": 1});
+            report[field] = "x".repeat(length).into();
+            let (status, answer) = node.send(Method::PUT, "/v1/pbxs/a", AGENT, report).await;
+            assert_eq!(status, expected, "{field}: {answer}");
+            assert!(expected == 200 || answer["field"] == field, "{answer}");
+        }
+    }
+}

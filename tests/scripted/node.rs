@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use sidecall::contract::STANDS_BY;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -31,7 +34,7 @@ pub struct Node {
     live: Arc<Mutex<Claimed>>,
 }
 
-/// The calls that a node takes for live, and how long it takes to list them.
+/// The calls that a node takes for live, how long it takes to list them, and what it refuses.
 #[derive(Default)]
 struct Claimed {
     calls: Vec<Value>,
@@ -42,6 +45,8 @@ struct Claimed {
     stalled: Vec<String>,
     /// Calls that it doesn't know until they are registered.
     lost: Vec<String>,
+    /// Another node serves.
+    stands_by: bool,
 }
 
 #[derive(Clone)]
@@ -78,6 +83,8 @@ impl Node {
             .route("/v1/calls/{call}/events", post(tell))
             .route("/v1/pbxs/{pbx}", put(link))
             .route("/v1/dialled-enrolments/confirm", post(confirm))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .layer(middleware::from_fn_with_state(desk.clone(), stand_by))
             .with_state(desk);
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -104,6 +111,11 @@ impl Node {
         self.live.lock().unwrap().lost.push(call.to_owned());
     }
 
+    /// Stands by from now on, or serves.
+    pub fn stand_by(&self, stands_by: bool) {
+        self.live.lock().unwrap().stands_by = stands_by;
+    }
+
     /// Takes so long to list its live calls.
     pub fn list_after(&self, after: Duration) {
         self.live.lock().unwrap().after = after;
@@ -113,6 +125,18 @@ impl Node {
     pub fn slow_up_to(&self, longest: Duration) {
         self.slow.store(u64::try_from(longest.as_millis()).unwrap(), Ordering::Relaxed);
     }
+}
+
+/// Refuses everything while the node stands by.
+async fn stand_by(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+    let stands_by = desk.live.lock().unwrap().stands_by;
+    if !stands_by {
+        return next.run(request).await;
+    }
+    if request.uri().path() == "/healthz" {
+        return STANDS_BY.into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": 503, "detail": STANDS_BY }))).into_response()
 }
 
 async fn list(State(desk): State<Desk>) -> Json<Value> {
@@ -130,17 +154,13 @@ async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Va
     Json(decision)
 }
 
-async fn tell(
-    State(desk): State<Desk>,
-    Path(call): Path<String>,
-    Json(events): Json<Value>,
-) -> Result<Json<Value>, StatusCode> {
+async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): Json<Value>) -> Response {
     let (over, stalled, lost) = {
         let live = desk.live.lock().unwrap();
         (live.over.contains(&call), live.stalled.contains(&call), live.lost.contains(&call))
     };
     if lost {
-        return Err(StatusCode::NOT_FOUND);
+        return (StatusCode::NOT_FOUND, Json(json!({ "status": 404, "field": "call" }))).into_response();
     }
     let _ = desk.events.send((Instant::now(), (call, events)));
     if stalled {
@@ -150,7 +170,7 @@ async fn tell(
     if longest > 0 {
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
     }
-    Ok(Json(json!({ "messages": [], "over": over })))
+    Json(json!({ "messages": [], "over": over })).into_response()
 }
 
 async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value> {

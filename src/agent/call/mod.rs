@@ -6,6 +6,7 @@
 pub(super) mod hold;
 mod replayed_reports;
 pub(super) mod reply_path;
+mod turn;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,10 +17,10 @@ use tokio::task::JoinHandle;
 
 use crate::agent::call::replayed_reports::ReplayedReports;
 use crate::agent::call::reply_path::ReplyPath;
+use crate::agent::call::turn::{in_turn, pause};
 use crate::agent::link::context::LinkContext;
 use crate::agent::node_client::NodeClientError;
 use crate::contract::{CallDecision, CallEvent, CallEvents, CallReport, CallRequest, CallView};
-use crate::core::base::backoff::Backoff;
 use crate::core::base::name::{CallId, LegId};
 use crate::core::routing::route::{Reason, Route};
 use crate::monitor::brief;
@@ -32,9 +33,6 @@ const BATCH: usize = 32;
 
 /// Times that the task of one call may break before its call is left alone.
 const BROKEN_MAX: u32 = 3;
-
-/// The time within which the next node is told of the calls that are up: not of all at once.
-const MOVES_WITHIN: Duration = Duration::from_millis(500);
 
 /// How many times a report of a call that is over is tried again.
 const TRIES_AFTER_END: u32 = 60;
@@ -127,6 +125,8 @@ struct Task {
     /// Why the call went on, as far as we know.
     routed: Reason,
     replayed: ReplayedReports,
+    /// Tells when a node works again.
+    recoveries: watch::Receiver<()>,
     /// See [`CallHandle::over`].
     over: Arc<OnceLock<CallId>>,
 }
@@ -134,13 +134,14 @@ struct Task {
 impl Task {
     fn new(context: &Arc<LinkContext>, request: CallRequest, routed: Reason) -> Task {
         let (context, replayed) = (Arc::clone(context), ReplayedReports::default());
-        Task { context, request, call: None, routed, replayed, over: Arc::default() }
+        let recoveries = context.shared.node.recoveries();
+        Task { context, request, call: None, routed, replayed, recoveries, over: Arc::default() }
     }
 
     async fn run(mut self, start: Start, mut events: UnboundedReceiver<Told>) {
         let stop = self.context.shared.stop.clone();
         // From before the first request: the node that answers it may be left right afterwards.
-        let mut moves = self.context.shared.node.moves();
+        let mut retells = self.context.shared.node.retells();
         let work = async {
             match start {
                 // If it breaks, its socket closes or its hold runs out: the dialplan goes on.
@@ -149,7 +150,7 @@ impl Task {
             }
             // What it reports when it breaks is lost, and the rest of the call is still told.
             for _ in 0..BROKEN_MAX {
-                if brief("call", self.follow(&mut events, &mut moves)).await.is_some() {
+                if brief("call", self.follow(&mut events, &mut retells)).await.is_some() {
                     return;
                 }
             }
@@ -231,7 +232,7 @@ impl Task {
     }
 
     /// Reports until the call is over.
-    async fn follow(&mut self, events: &mut UnboundedReceiver<Told>, moves: &mut watch::Receiver<usize>) {
+    async fn follow(&mut self, events: &mut UnboundedReceiver<Told>, retells: &mut watch::Receiver<()>) {
         if self.call.is_none() {
             // The node must know the call before it is answered, or a client that binds during the
             // ringing would come too late.
@@ -242,8 +243,8 @@ impl Task {
             let told = tokio::select! {
                 biased;
                 told = events.recv_many(&mut batch, BATCH) => told,
-                // The next node may have lost the call. A report without events finds that out.
-                () = next_node(moves) => {
+                // The node may have lost the call. A report without events finds that out.
+                () = in_turn(retells) => {
                     self.report(&CallEvents { events: Vec::new() }, events).await;
                     continue;
                 }
@@ -326,25 +327,20 @@ impl Task {
     }
 
     /// Waits before the next attempt; false when the call is long over.
-    async fn wait(&self, attempt: u32, error: &NodeClientError, more: &UnboundedReceiver<Told>) -> bool {
+    async fn wait(&mut self, attempt: u32, error: &NodeClientError, more: &UnboundedReceiver<Told>) -> bool {
         if attempt > TRIES_AFTER_END && more.is_closed() {
             tracing::warn!(%error, leg = %self.request.leg, "gave up telling the node about a call that is over");
             return false;
         }
         metrics::report_retried(&self.context.pbx.name);
-        tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
+        pause(attempt, &mut self.recoveries).await;
         true
     }
 }
 
-/// Waits until another node is used, and for this call's turn to be told there.
-async fn next_node(moves: &mut watch::Receiver<usize>) {
-    let _ = moves.changed().await;
-    tokio::time::sleep(MOVES_WITHIN.mul_f64(rand::random())).await;
-}
-
 /// The calls on this PBX that the node takes for live; asks until it says.
 pub(super) async fn live_calls(context: Arc<LinkContext>) -> Vec<CallView> {
+    let mut recoveries = context.shared.node.recoveries();
     for attempt in 1.. {
         match context.shared.node.live_calls(&context.pbx.name).await {
             Ok(calls) => return calls,
@@ -352,7 +348,7 @@ pub(super) async fn live_calls(context: Arc<LinkContext>) -> Vec<CallView> {
                 tracing::warn!(%error, "the node does not tell its live calls");
                 break;
             }
-            Err(_) => tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await,
+            Err(_) => pause(attempt, &mut recoveries).await,
         }
     }
     Vec::new()

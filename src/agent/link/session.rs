@@ -16,7 +16,7 @@
 //! | attached | claims | keep them for the next snapshot; *suspect* if there are any | |
 //! | attached | suspicion | *suspect* | |
 //! | attached | tick | check, unless a check is under way; *suspect* if a call looks wrong, or if an audit is due, and ask for claims as Owner | |
-//! | Owner | the agent uses another node | ask for claims | |
+//! | Syncing, Owner | the node may lack what was told last | ask for claims | |
 //! | Syncing | checked | set the clock | |
 //! | Owner | checked: we are in charge | set the clock; report `up` | |
 //! | Owner | checked: another agent is | set the clock; log; report `standby` | Standby |
@@ -72,7 +72,7 @@ pub(super) enum LinkInput {
     Checked(Result<Checked, String>),
     /// Events are missing, or a snapshot raised a question that only another one answers.
     Suspicion,
-    /// The agent uses another node, which may have lost what the one before was told last.
+    /// Another node works than before, or one that was gone: it may lack what was told last.
     NodeChanged,
     /// Time for a check. So many calls are followed, and some of them may look as if an event were missing.
     Tick {
@@ -228,8 +228,8 @@ impl LinkSession {
                 self.suspicion = true;
                 Vec::new()
             }
-            // The snapshot waits until it answers: while no node does, the agent goes from one to the other.
-            (Phase::Owner, LinkInput::NodeChanged) => vec![self.ask_claims(now)],
+            // The next snapshot waits for them: what was claimed before may be another node's.
+            (Phase::Syncing | Phase::Owner, LinkInput::NodeChanged) => vec![self.ask_claims(now)],
             (_, LinkInput::NodeChanged) => Vec::new(),
             (_, LinkInput::Tick { followed, doubts }) => {
                 self.busy |= followed > 0;

@@ -57,9 +57,30 @@ fn another_node_is_asked_for_its_claims() {
     assert_eq!(test.tell(LinkInput::NodeChanged), [AskClaims]);
     test.tell(LinkInput::Claims(vec![claim("a")]));
     assert_eq!(test.pass(0), [take(&["a"])]);
-    // While it attaches, it is being asked; the calls of another agent are not ours to compare.
-    let [start, attached, _, standby] = Test::phases();
-    for mut test in [start, attached, standby] {
+    // While it attaches, nobody asks; the calls of another agent are not ours to compare.
+    let [start, _, _, standby] = Test::phases();
+    for mut test in [start, standby] {
         assert_eq!(test.tell(LinkInput::NodeChanged), []);
     }
+}
+
+#[test]
+fn the_first_snapshot_waits_for_the_claims_of_a_node_that_comes_meanwhile() {
+    let mut test = Test::attached(false);
+    test.pass(900);
+    assert_eq!(test.tell(LinkInput::NodeChanged), [AskClaims]);
+    assert_eq!(test.pass(900), []);
+    test.tell(LinkInput::Claims(vec![claim("a")]));
+    assert_eq!(test.pass(0), [take(&["a"])]);
+}
+
+#[test]
+fn claims_of_a_node_that_comes_during_the_first_snapshot_cause_another() {
+    let mut test = Test::attached(false);
+    test.tell(LinkInput::Claims(Vec::new()));
+    assert_eq!(test.pass(0), [take(&[])]);
+    assert_eq!(test.tell(LinkInput::NodeChanged), [AskClaims]);
+    test.tell(LinkInput::Claims(vec![claim("a")]));
+    test.tell(snapshot());
+    assert_eq!(test.pass(1_000), [take(&["a"])]);
 }

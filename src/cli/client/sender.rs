@@ -23,9 +23,10 @@ const RESERVED: usize = QUEUE / 2;
 /// Maximum number of nodes to which something waits to be sent.
 const QUEUES_MAX: usize = 32;
 const FULL: &str = "too much waits to be sent; try again";
-/// Attempts to send what nobody has typed and is of use later, over about a quarter of a minute unless the node asks for longer
-/// waits.
+/// Attempts to send what nobody has typed and is of use later.
 const OWN_ATTEMPTS: u32 = 6;
+/// How long these may wait for the next attempt, all together: typed text may be behind them, whatever the node asks for.
+const OWN_WAITS: Duration = Duration::from_secs(15);
 
 /// The content of a message.
 #[derive(Debug)]
@@ -168,15 +169,24 @@ fn attempts(content: &PostContent) -> u32 {
 
 /// Sends a message.
 async fn said(client: &reqwest::Client, api: &Api, address: &Address, content: &PostContent) -> Result<(), String> {
+    let mut waited = Duration::ZERO;
     for attempt in 1.. {
-        match post(client, api, address, content).await {
-            Err(Problem { later: true, after, .. }) if attempt < attempts(content) => {
-                tokio::time::sleep(Backoff::HTTP.wait_for(attempt, rand::random(), after)).await;
-            }
-            done => return done.map_err(|problem| problem.text),
-        }
+        let problem = match post(client, api, address, content).await {
+            Ok(()) => break,
+            Err(problem) => problem,
+        };
+        let wait = next_wait(&problem, attempt, attempts(content), waited);
+        let Some(wait) = wait else { return Err(problem.text) };
+        waited += wait;
+        tokio::time::sleep(wait).await;
     }
     Ok(())
+}
+
+/// How long to wait for the next attempt, after such waits. None if there is none.
+fn next_wait(problem: &Problem, attempt: u32, attempts: u32, waited: Duration) -> Option<Duration> {
+    let wait = Backoff::HTTP.wait_for(attempt, rand::random(), problem.after);
+    (problem.later && attempt < attempts && waited + wait <= OWN_WAITS).then_some(wait)
 }
 
 /// Why a message was refused, and whether a retry may help.
@@ -300,6 +310,19 @@ mod tests {
         let (address, accept) = (node.address(), PostContent::Signal(json!({"type": "accept"})));
         let (said, _) = tokio::join!(said(&client, &api, &address, &accept), answers);
         assert!(said.is_ok() && begun.elapsed() >= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_node_that_asks_for_long_waits_holds_up_what_is_behind_for_a_quarter_of_a_minute() {
+        for (after, attempts) in [(None, 6), (Some(0), 6), (Some(5), 4), (Some(15), 2), (Some(16), 1), (Some(3600), 1)]
+        {
+            let problem = Problem { text: String::new(), later: true, after: after.map(Duration::from_secs) };
+            let (mut waited, mut attempt) = (Duration::ZERO, 1);
+            while let Some(wait) = next_wait(&problem, attempt, OWN_ATTEMPTS, waited) {
+                (waited, attempt) = (waited + wait, attempt + 1);
+            }
+            assert!(attempt == attempts && waited <= OWN_WAITS, "{after:?}: {attempt} attempts, {waited:?}");
+        }
     }
 
     #[test]

@@ -178,8 +178,8 @@ impl Stream {
             Ok(Ok((socket, _))) => Ok(socket),
             Ok(Err(WsError::Http(response))) => Err(match response.status().as_u16() {
                 404 | 410 => End::Unbound,
-                status @ (401 | 403) => setup(format!("{} no longer takes the token ({status})", self.api.base())),
-                status => End::Again(format!("{} answered {status}", self.api.base())),
+                status @ (401 | 403) => setup(format!("{} no longer takes the token ({status})", self.api.shown())),
+                status => End::Again(format!("{} answered {status}", self.api.shown())),
             }),
             Ok(Err(error)) => Err(End::Again(cause(&error))),
             Err(_) => Err(End::Again("no answer".to_owned())),

@@ -7,7 +7,7 @@ use crate::cli::api_access;
 use crate::cli::api_client::{Api, ApiError};
 use crate::config::Config;
 use crate::contract::CallList;
-use crate::core::address::is_loopback;
+use crate::core::address::{is_loopback, without_user};
 use crate::core::base::secret::Secret;
 use crate::node::StatusView;
 
@@ -25,7 +25,8 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
     let nodes = config.agent.urls();
     let (mut answering, mut standing, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     for node in &nodes {
-        let about = if nodes.len() > 1 { format!("{ABOUT} {node}") } else { ABOUT.to_owned() };
+        let shown = without_user(node);
+        let about = if nodes.len() > 1 { format!("{ABOUT} {shown}") } else { ABOUT.to_owned() };
         let token = config.agent.token.as_ref().map_or("", Secret::expose);
         let agent = match Api::new(node.clone(), token) {
             Ok(agent) => agent,
@@ -36,7 +37,7 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
         };
         match agent.touch(&["healthz"]).await {
             Ok(()) => {
-                report.ok(&about, format!("{node} answers"))?;
+                report.ok(&about, format!("{shown} answers"))?;
                 let ready = agent.touch(&["readyz"]).await;
                 if let Some(reason) = ready.as_ref().err().and_then(ApiError::stands_by) {
                     standing.push((about, reason));
@@ -95,6 +96,7 @@ fn how_to_start(node: &Url, local: &Url) -> String {
     if same_place(node, local) {
         return "start it: systemctl start sidecall, or sidecall run".to_owned();
     }
+    let node = without_user(node);
     format!("[agent] says {node}, and node.listen says {local}: is [agent] right, and the node running there?")
 }
 

@@ -114,6 +114,15 @@ impl Address {
     }
 }
 
+/// A URL as people and logs may see it: without the user and the password.
+pub fn without_user(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Both fail only if there is no host, and then there is no user before it.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
 /// Whether a URL's host is the machine of whoever goes there (names: RFC 6761 §6.3).
 pub fn is_loopback<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
     match host {
@@ -270,6 +279,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap().is_loopback(), here, "{text}");
         }
+    }
+
+    #[test]
+    fn nobody_sees_the_password_of_a_url() {
+        let shown = |url: &str| without_user(&url.parse().unwrap()).to_string();
+        assert_eq!(shown("https://agent:secret@node.example:8600/x"), "https://node.example:8600/x");
+        assert_eq!(shown("https://node.example"), "https://node.example/");
+        assert_eq!(shown("mailto:a@node.example"), "mailto:a@node.example");
     }
 
     #[test]

@@ -16,8 +16,6 @@ impl Backoff {
     pub const LINK: Backoff = Backoff { first: Duration::from_millis(100), ceiling: Duration::from_secs(10) };
     /// For deliveries and reports over HTTP: 250 ms to 30 s.
     pub const HTTP: Backoff = Backoff { first: Duration::from_millis(250), ceiling: Duration::from_secs(30) };
-    /// For an agent's nodes: 500 ms to 5 s.
-    pub const NODE: Backoff = Backoff { first: Duration::from_millis(500), ceiling: Duration::from_secs(5) };
 
     /// The wait after `attempt` failures (from 1), between half of the exponential step and the
     /// whole of it; `random` in 0..1 picks the place.

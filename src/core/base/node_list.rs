@@ -3,60 +3,98 @@
 use std::ops::Add;
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
 use super::breaker::Breaker;
 
 /// An answer that comes later than this shows that a node is slow. With less time left, no other node is asked.
 pub const PROMPT: Duration = Duration::from_millis(80);
+
+/// How long a node that failed or was late takes no time from one that is well. While calls are up, each node is asked for a
+/// sign of life more often than that.
+const RESTS: Duration = Duration::from_secs(1);
 
 /// What the first of several nodes gets of the time for a decision.
 pub fn first_share(left: Duration) -> Duration {
     left * 3 / 5
 }
 
-/// The nodes of an agent, by their place in its configuration. One of them is in use, at first the first. The agent stays with
-/// it while it answers: nothing changes back by itself.
+/// The nodes of an agent, by their place in its configuration. One of them is in use, at first the first.
 ///
-/// | node | event | next |
-/// |---|---|---|
-/// | in use | answered | it is well |
-/// | in use | failed, and another node does not rest | it rests, and the next such node is in use |
-/// | in use | failed, and all others rest | it rests, and stays in use |
-/// | another | answered, and the node in use has failed | it is well, and in use |
-/// | another | answered, and the node in use is well | – |
-/// | another | failed | it rests |
-/// | any | stands by | as if it had failed for the first time: it may take over soon |
+/// A node is *untried* until it answers or fails. It is *well* after an answer, *late* after one answer that did not come in a
+/// short time, and *failed* after a failure.
 ///
-/// A node rests for a back-off after each failure. Its failures in that time count as one: they are those of requests that were
-/// under way. A node that rests is the last choice, and it can still be asked. Only its [`Breaker`] forbids that, and for
-/// decisions alone.
+/// | node | its state | event | next |
+/// |---|---|---|---|
+/// | any | any | answered | it is well; it is in use if the node in use has failed |
+/// | any | untried, well | late | it is late |
+/// | any | late, failed | late | as if it had failed |
+/// | in use | any | failed, and others are well | it has failed; the next of these is in use |
+/// | in use | any | failed, and no other is well | it has failed, and stays in use |
+/// | another | any | failed | it has failed |
+///
+/// So the agent leaves a node only if that one fails, and only for one whose last word was an answer. It does not go back by
+/// itself. If the node in use has failed, no node is well.
+///
+/// What the node in use does shows what must be repeated there ([`NodeList::worked`]):
+///
+/// | the node in use | repeat |
+/// |---|---|
+/// | works, and another one did so last | all calls |
+/// | works after a failure with which it may have forgotten something | all calls |
+/// | works after another failure | what waits |
+/// | works | nothing |
+///
+/// Each question is for the node in use first. The others follow: first those in no trouble, then those whose trouble is the
+/// longest ago. Only an open [`Breaker`] keeps a node from being asked, and for decisions alone.
 #[derive(Debug, Clone)]
 pub struct NodeList<T = Instant> {
     nodes: Vec<Node<T>>,
     in_use: usize,
+    /// The last node that worked while it was in use.
+    worked: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
 struct Node<T> {
     state: State<T>,
+    /// What its failures since it last worked lead to.
+    repeat: Repeat,
     breaker: Breaker<T>,
 }
 
+/// What must be repeated at a node that works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repeat {
+    /// It has had everything.
+    Nothing,
+    /// What waits for a node that works.
+    Waiting,
+    /// All calls that are up, too: it may lack what it or another node was told last.
+    Calls,
+}
+
+/// `at` is the time of the last failure or lateness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State<T> {
-    /// Nothing is known of it.
     Untried,
-    /// It has not failed since it last answered.
     Well,
-    /// It has failed so many times since.
-    Failed { times: u32, rests_until: T },
+    Late { at: T },
+    Failed { at: T },
+}
+
+impl<T: Copy> State<T> {
+    fn trouble(&self) -> Option<T> {
+        match *self {
+            State::Untried | State::Well => None,
+            State::Late { at } | State::Failed { at } => Some(at),
+        }
+    }
 }
 
 impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     /// A list of so many nodes, at least one, each behind a breaker like this one.
     pub fn new(nodes: usize, breaker: &Breaker<T>) -> NodeList<T> {
-        let node = Node { state: State::Untried, breaker: breaker.clone() };
-        NodeList { nodes: vec![node; nodes.max(1)], in_use: 0 }
+        let node = Node { state: State::Untried, repeat: Repeat::Nothing, breaker: breaker.clone() };
+        NodeList { nodes: vec![node; nodes.max(1)], in_use: 0, worked: None }
     }
 
     /// The node in use.
@@ -64,72 +102,74 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
         self.in_use
     }
 
-    /// Whether a node has failed, and its back-off is not over.
-    pub fn rests(&self, node: usize, now: T) -> bool {
-        matches!(self.nodes[node].state, State::Failed { rests_until, .. } if now < rests_until)
+    /// Whether the node in use has failed. Then no other one is known to work.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.nodes[self.in_use].state, State::Failed { .. })
     }
 
     /// Records that a node has answered. True if the agent goes over to it.
     pub fn answered(&mut self, node: usize) -> bool {
-        if node != self.in_use && !matches!(self.nodes[self.in_use].state, State::Failed { .. }) {
-            return false;
-        }
         self.nodes[node].state = State::Well;
-        std::mem::replace(&mut self.in_use, node) != node
+        self.has_failed() && std::mem::replace(&mut self.in_use, node) != node
     }
 
-    /// Records that a node can't be reached, is late, or says that it can't work. Returns the node that the agent goes over to,
-    /// if it does. `random`, in 0..1, is for the back-off.
-    pub fn failed(&mut self, node: usize, now: T, random: f64) -> Option<usize> {
-        if !self.rests(node, now) {
-            let times = match self.nodes[node].state {
-                State::Untried | State::Well => 1,
-                State::Failed { times, .. } => times.saturating_add(1),
-            };
-            let rests_until = now + Backoff::NODE.wait(times, random);
-            self.nodes[node].state = State::Failed { times, rests_until };
+    /// Records that a node has done what it was asked to do, after [`NodeList::answered`]. A sign of life is no work.
+    pub fn worked(&mut self, node: usize) -> Repeat {
+        if node != self.in_use {
+            return Repeat::Nothing;
         }
-        self.leave(node, now)
+        let is_another = self.worked.replace(node).is_some_and(|last| last != node);
+        let repeat = std::mem::replace(&mut self.nodes[node].repeat, Repeat::Nothing);
+        if is_another { Repeat::Calls } else { repeat }
     }
 
-    /// Records that a node says that it waits for the database of another one. Otherwise as [`NodeList::failed`].
-    pub fn stands_by(&mut self, node: usize, now: T, random: f64) -> Option<usize> {
-        let soon = now + Backoff::NODE.wait(1, random);
-        let rests_until = match self.nodes[node].state {
-            State::Failed { rests_until, .. } if now < rests_until => rests_until.min(soon),
-            _ => soon,
-        };
-        self.nodes[node].state = State::Failed { times: 1, rests_until };
-        self.leave(node, now)
-    }
-
-    /// Goes over from this node, if it is in use, to one that does not rest.
-    fn leave(&mut self, node: usize, now: T) -> Option<usize> {
+    /// Records that a node can't be reached, has taken too long, or says that it can't work, and whether it may have forgotten
+    /// something. Returns the node that the agent goes over to, if it does.
+    pub fn failed(&mut self, node: usize, forgets: bool, now: T) -> Option<usize> {
+        let failed = &mut self.nodes[node];
+        failed.state = State::Failed { at: now };
+        failed.repeat = failed.repeat.max(if forgets { Repeat::Calls } else { Repeat::Waiting });
         if node != self.in_use {
             return None;
         }
-        let next = self.ring().skip(1).find(|other| !self.rests(*other, now))?;
+        let next = self.ring().find(|other| self.nodes[*other].state == State::Well)?;
         self.in_use = next;
         Some(next)
     }
 
-    /// The node to ask for a decision: the one in use, else another that does not rest, else one that does. None if all
-    /// breakers are open. `tried` has been asked already. The question may be a breaker's trial, so it must be asked.
-    pub fn ask(&mut self, tried: Option<usize>, now: T) -> Option<usize> {
-        let mut order: Vec<usize> = self.ring().collect();
-        order[1..].sort_by_key(|node| self.rests(*node, now));
-        order.retain(|node| tried != Some(*node));
-        order.into_iter().find(|node| self.nodes[*node].breaker.allows(now))
+    /// Records that a node has not answered in a time that may have been too short. Returns the node that the agent goes over
+    /// to, if it does.
+    pub fn late(&mut self, node: usize, now: T) -> Option<usize> {
+        match self.nodes[node].state {
+            State::Untried | State::Well => {
+                self.nodes[node].state = State::Late { at: now };
+                None
+            }
+            State::Late { .. } | State::Failed { .. } => self.failed(node, false, now),
+        }
     }
 
-    /// How much of the time that is left for a decision this node gets. If another node could be asked after it, that one is
-    /// left two fifths. That is any node if this one is not known to be well, else one that does not rest.
-    pub fn share(&self, node: usize, left: Duration, now: T) -> Duration {
+    /// The next node to ask, if there is one that has not been `tried`.
+    pub fn next(&self, tried: &[usize]) -> Option<usize> {
+        self.order(tried).first().copied()
+    }
+
+    /// The next node to ask for a decision. None if the breakers of all that have not been `tried` are open. The question may
+    /// be a breaker's trial, so it must be asked.
+    pub fn ask(&mut self, tried: &[usize], now: T) -> Option<usize> {
+        self.order(tried).into_iter().find(|node| self.nodes[*node].breaker.allows(now))
+    }
+
+    /// How much of the time that is left for a decision this node gets. If another one could be asked after it, that one is
+    /// left two fifths. A node that was in trouble a moment ago takes no time from one that is well.
+    pub fn share(&self, node: usize, tried: &[usize], left: Duration, now: T) -> Duration {
         let is_well = self.nodes[node].state == State::Well;
-        let is_out = |other: usize| self.nodes[other].breaker.rests(now) || is_well && self.rests(other, now);
-        let is_spare = |other: usize| other != node && !is_out(other);
+        let is_spare = |other: &usize| {
+            let rests = is_well && self.nodes[*other].state.trouble().is_some_and(|at| now < at + RESTS);
+            *other != node && !rests && !self.nodes[*other].breaker.rests(now)
+        };
         let share = first_share(left);
-        if left - share >= PROMPT && self.ring().any(is_spare) { share } else { left }
+        if left - share >= PROMPT && self.order(tried).iter().any(is_spare) { share } else { left }
     }
 
     /// Records a decision in time. True if that closed the node's breaker.
@@ -140,6 +180,14 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     /// Records that a decision failed or was late. True if that opened the node's breaker.
     pub fn undecided(&mut self, node: usize, now: T) -> bool {
         self.nodes[node].breaker.failed(now)
+    }
+
+    /// The nodes that have not been tried, in the order in which they are asked.
+    fn order(&self, tried: &[usize]) -> Vec<usize> {
+        let mut order: Vec<usize> = self.ring().collect();
+        order[1..].sort_by_key(|node| self.nodes[*node].state.trouble());
+        order.retain(|node| !tried.contains(node));
+        order
     }
 
     /// All nodes from the one in use on.

@@ -7,109 +7,180 @@ use super::*;
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const T0: Duration = Duration::ZERO;
 
+/// How long the tests' decisions may take.
+const DEADLINE: Duration = Duration::from_millis(400);
+
 /// Nodes whose breakers open at the third failure, for two seconds.
 fn list(nodes: usize) -> NodeList<Duration> {
     NodeList::new(nodes, &Breaker::new(3, MS(2_000)))
 }
 
 #[test]
-fn the_next_node_is_used_when_the_one_in_use_fails_and_it_stays_in_use() {
+fn a_node_that_answers_is_used_when_the_one_in_use_fails_and_it_stays_in_use() {
     let mut list = list(3);
     assert!(!list.answered(0) && !list.answered(2), "the first is well");
-    assert_eq!((list.in_use(), list.failed(0, T0, 1.0)), (0, Some(1)));
-    assert!(!list.answered(1));
-    for later in [MS(10), MS(10_000), MS(1_000_000)] {
-        assert!(!list.answered(0), "it is back, and nobody needs it");
-        assert_eq!((list.in_use(), list.ask(None, later)), (1, Some(1)));
-    }
-    assert_eq!(list.failed(1, MS(1_000_000), 1.0), Some(2));
+    assert_eq!((list.in_use(), list.failed(0, false, T0)), (0, Some(2)));
+    assert!(!list.answered(0) && !list.answered(1), "they are back, and nobody needs them");
+    assert_eq!((list.in_use(), list.next(&[]), list.ask(&[], T0)), (2, Some(2), Some(2)));
+    assert_eq!(list.failed(2, false, MS(1_000_000)), Some(0));
 }
 
 #[test]
-fn a_node_that_rests_is_passed_over() {
+fn no_node_is_left_for_one_that_has_not_answered() {
     let mut list = list(3);
-    assert_eq!(list.failed(0, T0, 1.0), Some(1));
-    assert_eq!(list.failed(2, T0, 1.0), None, "it was not in use");
-    assert_eq!(list.failed(1, MS(400), 1.0), None, "the others rest");
-    assert_eq!((list.in_use(), list.ask(None, MS(400))), (1, Some(1)));
-    // The back-off of the other two is over.
-    assert_eq!(list.failed(1, MS(500), 1.0), Some(2));
+    assert_eq!(list.failed(0, false, T0), None, "the others are untried");
+    assert_eq!((list.failed(2, false, T0), list.late(1, T0)), (None, None));
+    assert!(list.has_failed() && list.in_use() == 0);
+    assert!(list.answered(2) && !list.has_failed());
+    assert!(!list.answered(0));
+    assert_eq!((list.in_use(), list.failed(2, false, T0)), (2, Some(0)));
 }
 
 #[test]
-fn requests_that_fail_together_count_once_and_later_ones_rest_longer() {
+fn a_short_time_without_an_answer_counts_only_if_it_is_the_second_in_a_row() {
     let mut list = list(2);
-    for _ in 0..100 {
-        list.failed(0, T0, 1.0);
-    }
-    assert!(list.rests(0, MS(499)) && !list.rests(0, MS(500)));
-    list.failed(0, MS(500), 1.0);
-    assert!(list.rests(0, MS(1_499)) && !list.rests(0, MS(1_500)));
+    assert!(!list.answered(0) && !list.answered(1));
+    assert_eq!(list.late(0, T0), None);
+    assert!(!list.answered(0), "it answers again");
+    assert_eq!((list.late(0, T0), list.in_use()), (None, 0));
+    assert_eq!((list.late(0, T0), list.in_use()), (Some(1), 1));
 }
 
 #[test]
-fn if_all_fail_the_first_that_answers_is_used() {
+fn calls_are_told_again_to_another_node_and_to_one_that_may_have_forgotten_them() {
     let mut list = list(2);
-    assert_eq!(list.failed(0, T0, 1.0), Some(1));
-    assert_eq!(list.failed(1, T0, 1.0), None);
-    assert!(list.answered(0), "it answers, and the one in use does not");
-    assert_eq!(list.in_use(), 0);
-    assert!(!list.answered(1));
-    assert_eq!(list.failed(1, MS(10), 1.0), None);
-    assert_eq!(list.in_use(), 0);
+    let works = |list: &mut NodeList<Duration>, node| {
+        list.answered(node);
+        list.worked(node)
+    };
+    assert_eq!((works(&mut list, 0), works(&mut list, 0)), (Repeat::Nothing, Repeat::Nothing));
+    assert_eq!(works(&mut list, 1), Repeat::Nothing, "it is not in use");
+    // The agent goes over and back, and the other one does nothing meanwhile.
+    assert_eq!((list.failed(0, false, T0), list.failed(1, true, T0)), (Some(1), None));
+    assert_eq!(works(&mut list, 0), Repeat::Waiting);
+    assert_eq!(works(&mut list, 0), Repeat::Nothing);
+    list.answered(1);
+    assert_eq!(list.failed(0, false, T0), Some(1));
+    assert_eq!((works(&mut list, 1), works(&mut list, 1)), (Repeat::Calls, Repeat::Nothing));
+    // It may have been restarted, and a sign of life does not say what it has forgotten.
+    assert_eq!((list.failed(1, true, T0), list.failed(1, false, T0), list.answered(1)), (None, None, false));
+    assert_eq!((works(&mut list, 1), works(&mut list, 1)), (Repeat::Calls, Repeat::Nothing));
 }
 
 #[test]
-fn another_node_is_asked_once_and_a_node_whose_breaker_is_open_is_not() {
+fn the_node_in_use_is_asked_first_and_then_those_whose_trouble_is_the_longest_ago() {
+    let mut list = list(4);
+    list.failed(1, false, MS(20));
+    list.late(2, MS(10));
+    let asked = |list: &NodeList<Duration>| {
+        let mut tried = Vec::new();
+        while let Some(node) = list.next(&tried) {
+            tried.push(node);
+        }
+        tried
+    };
+    assert_eq!(asked(&list), [0, 3, 2, 1]);
+    list.failed(0, false, MS(30));
+    list.failed(2, false, MS(40));
+    assert_eq!(asked(&list), [0, 3, 1, 2], "no other one is known to work");
+}
+
+#[test]
+fn each_node_is_asked_once_and_a_node_whose_breaker_is_open_is_not() {
     let mut list = list(2);
-    assert_eq!((list.ask(None, T0), list.ask(Some(0), T0)), (Some(0), Some(1)));
+    assert_eq!((list.ask(&[], T0), list.ask(&[0], T0), list.ask(&[0, 1], T0)), (Some(0), Some(1), None));
     assert!(!list.undecided(0, T0) && !list.undecided(0, T0) && list.undecided(0, T0), "the third opens");
-    assert_eq!((list.ask(None, T0), list.ask(Some(1), T0)), (Some(1), None));
+    assert_eq!((list.ask(&[], T0), list.ask(&[1], T0), list.next(&[])), (Some(1), None, Some(0)));
     (0..3).for_each(|_| _ = list.undecided(1, T0));
-    assert_eq!(list.ask(None, MS(1_999)), None);
-    assert_eq!((list.ask(None, MS(2_000)), list.ask(Some(0), MS(2_000))), (Some(0), Some(1)), "a trial of each");
+    assert_eq!(list.ask(&[], MS(1_999)), None);
+    assert_eq!((list.ask(&[], MS(2_000)), list.ask(&[0], MS(2_000))), (Some(0), Some(1)), "a trial of each");
     assert!(list.decided(1));
-    assert_eq!(list.ask(None, MS(2_001)), Some(1), "the other one's trial is under way");
+    assert_eq!(list.ask(&[], MS(2_001)), Some(1), "the other one's trial is under way");
 }
 
 #[test]
 fn a_single_node_gets_all_the_time_and_two_share_it_if_there_is_enough() {
-    assert_eq!(list(1).share(0, MS(400), T0), MS(400));
+    assert_eq!(list(1).share(0, &[], MS(400), T0), MS(400));
     let mut two = list(2);
-    assert_eq!(two.share(0, MS(400), T0), MS(240));
-    assert_eq!(two.share(0, MS(200), T0), MS(120));
-    assert_eq!(two.share(0, MS(190), T0), MS(190), "too little would be left");
-    two.failed(1, T0, 1.0);
-    assert_eq!(two.share(0, MS(400), MS(499)), MS(240), "nobody knows whether this one works");
     two.answered(0);
-    assert_eq!(two.share(0, MS(400), MS(499)), MS(400), "the other one has just failed");
-    assert_eq!(two.share(0, MS(400), MS(500)), MS(240));
-    (0..3).for_each(|_| _ = two.undecided(1, MS(500)));
-    assert_eq!(two.share(0, MS(400), MS(500)), MS(400), "its breaker is open");
+    assert_eq!(two.share(0, &[], MS(400), T0), MS(240));
+    assert_eq!(two.share(0, &[], MS(200), T0), MS(120));
+    assert_eq!(two.share(0, &[], MS(190), T0), MS(190), "too little would be left");
+    assert_eq!(two.share(0, &[1], MS(400), T0), MS(400), "the other one has been asked");
+    two.failed(1, false, T0);
+    assert_eq!(two.share(0, &[], MS(400), MS(999)), MS(400), "the other one has just failed");
+    assert_eq!(two.share(0, &[], MS(400), MS(1_000)), MS(240));
+    two.failed(1, false, MS(1_000));
+    two.failed(0, false, MS(1_000));
+    assert_eq!(two.share(0, &[], MS(400), MS(1_000)), MS(240), "so has this one");
+    (0..3).for_each(|_| _ = two.undecided(1, MS(1_000)));
+    assert_eq!(two.share(0, &[], MS(400), MS(1_000)), MS(400), "its breaker is open");
 }
 
-/// The first one died long ago, and the second one is slow once.
-#[test]
-fn a_node_that_is_slow_once_is_still_asked_behind_a_dead_one() {
-    let mut list = list(2);
-    list.failed(0, T0, 1.0);
-    list.answered(1);
-    assert_eq!(list.failed(1, MS(60_000), 1.0), Some(0), "it may be back");
-    assert_eq!((list.ask(None, MS(60_000)), list.share(0, MS(400), MS(60_000))), (Some(0), MS(240)));
-    assert_eq!(list.failed(0, MS(60_240), 1.0), None);
-    assert_eq!(list.ask(Some(0), MS(60_240)), Some(1));
-    assert!(list.answered(1), "it is used again");
+/// How a node does when it is asked for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Decides,
+    /// At once: it stands by.
+    Refuses,
+    Silent,
+}
+
+/// Asks for a decision as the agent does. Returns who decided. The time goes on meanwhile.
+fn decide(list: &mut NodeList<Duration>, now: &mut Duration, how: &[How]) -> Option<usize> {
+    let until = *now + DEADLINE;
+    let mut tried = Vec::new();
+    while tried.is_empty() || until - *now >= PROMPT {
+        let node = list.ask(&tried, *now)?;
+        let share = list.share(node, &tried, until - *now, *now);
+        tried.push(node);
+        match how[node] {
+            How::Decides => {
+                list.answered(node);
+                list.decided(node);
+                return Some(node);
+            }
+            How::Refuses => {
+                list.failed(node, false, *now);
+                list.decided(node);
+            }
+            How::Silent => {
+                *now += share;
+                match share < first_share(DEADLINE) {
+                    true => list.late(node, *now),
+                    false => list.failed(node, false, *now),
+                };
+                if list.undecided(node, *now) {
+                    list.failed(node, false, *now);
+                }
+            }
+        }
+    }
+    None
 }
 
 #[test]
-fn a_stand_by_is_asked_again_soon_however_often_it_has_refused() {
+fn one_slow_decision_leads_no_call_to_a_stand_by_that_is_dead() {
     let mut list = list(2);
-    assert_eq!(list.failed(0, T0, 1.0), Some(1));
-    (1..=10).for_each(|n| _ = list.failed(1, MS(n * 10_000), 1.0));
-    assert!(list.rests(1, MS(104_000)));
-    for ms in (100_100..106_000).step_by(100) {
-        list.stands_by(1, MS(ms), 1.0);
-        assert!(list.rests(1, MS(ms)) && !list.rests(1, MS(ms + 500)));
+    let mut now = MS(10_000);
+    list.answered(0);
+    assert_eq!(decide(&mut list, &mut now, &[How::Silent, How::Silent]), None);
+    for _ in 0..10 {
+        assert_eq!(decide(&mut list, &mut now, &[How::Decides, How::Silent]), Some(0));
+    }
+}
+
+#[test]
+fn a_stand_by_that_becomes_ready_decides_the_next_call() {
+    for every in [MS(10), MS(300), MS(700), MS(3_000)] {
+        let mut list = list(2);
+        let mut now = MS(10_000);
+        list.answered(0);
+        while now < MS(15_000) {
+            assert_eq!(decide(&mut list, &mut now, &[How::Silent, How::Refuses]), None);
+            now += every;
+        }
+        assert_eq!(decide(&mut list, &mut now, &[How::Silent, How::Decides]), Some(1), "calls come each {every:?}");
     }
 }
 
@@ -118,7 +189,7 @@ fn a_stand_by_is_asked_again_soon_however_often_it_has_refused() {
 enum Step {
     Answered(usize),
     Failed(usize),
-    StandsBy(usize),
+    Late(usize),
     Decided(usize),
     Undecided(usize),
     Ask(Option<usize>),
@@ -128,85 +199,114 @@ fn step(nodes: usize) -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..nodes).prop_map(Step::Answered),
         (0..nodes).prop_map(Step::Failed),
-        (0..nodes).prop_map(Step::StandsBy),
+        (0..nodes).prop_map(Step::Late),
         (0..nodes).prop_map(Step::Decided),
         (0..nodes).prop_map(Step::Undecided),
         proptest::option::of(0..nodes).prop_map(Step::Ask),
     ]
 }
 
-/// Numbers of nodes, and what happens to them when.
-fn steps() -> impl Strategy<Value = (usize, Vec<(u64, f64, Step)>)> {
-    (1..5usize).prop_flat_map(|nodes| {
-        let one = (prop_oneof![0..50u64, 0..3_000u64], 0.0..1.0f64, step(nodes));
-        (Just(nodes), proptest::collection::vec(one, 0..100))
+/// Does it, and returns whether another node is in use then.
+fn take(list: &mut NodeList<Duration>, step: Step, now: Duration) -> bool {
+    let before = list.in_use();
+    match step {
+        Step::Answered(node) => assert_eq!(list.answered(node), list.in_use() != before),
+        Step::Failed(node) => assert_eq!(list.failed(node, false, now).is_some(), list.in_use() != before),
+        Step::Late(node) => assert_eq!(list.late(node, now).is_some(), list.in_use() != before),
+        Step::Decided(node) => _ = list.decided(node),
+        Step::Undecided(node) => _ = list.undecided(node, now),
+        Step::Ask(tried) => {
+            let tried = Vec::from_iter(tried);
+            let asked = list.ask(&tried, now);
+            assert!(asked.is_none_or(|node| !tried.contains(&node)), "{asked:?}");
+        }
+    }
+    list.in_use() != before
+}
+
+/// What happens to nodes, and how long after what was before.
+fn steps(nodes: usize) -> impl Strategy<Value = Vec<(u64, Step)>> {
+    proptest::collection::vec((prop_oneof![0..50u64, 0..3_000u64], step(nodes)), 0..100)
+}
+
+/// Numbers of nodes with what happens to them.
+fn nodes_and_steps() -> impl Strategy<Value = (usize, Vec<(u64, Step)>)> {
+    (1..5usize).prop_flat_map(|nodes| (Just(nodes), steps(nodes)))
+}
+
+/// Nodes of which one decides and at most two are silent, what has happened to them before, and when calls come.
+fn one_that_decides() -> impl Strategy<Value = (Vec<How>, Vec<(u64, Step)>, Vec<u64>)> {
+    let silent = proptest::collection::vec(Just(How::Silent), 0..3);
+    let refusing = proptest::collection::vec(Just(How::Refuses), 0..3);
+    let nodes = (silent, refusing).prop_map(|(silent, refusing)| [vec![How::Decides], silent, refusing].concat());
+    let calls = proptest::collection::vec(0..3_000u64, 2..20);
+    (nodes.prop_shuffle(), calls).prop_flat_map(|(how, calls)| {
+        let before = steps(how.len());
+        (Just(how), before, Just(calls))
     })
 }
 
 proptest! {
     #[test]
-    fn a_node_is_left_only_if_it_fails_and_for_one_that_may_work((nodes, steps) in steps()) {
+    fn a_node_is_left_only_if_it_fails_and_for_one_that_has_answered((nodes, steps) in nodes_and_steps()) {
         let mut list = list(nodes);
         let mut now = T0;
-        // Whether each has failed since it last answered, as far as the table says.
-        let mut failed = vec![false; nodes];
-        for (ms, random, step) in steps {
+        // What each is, as far as the table says. One that has failed was late, too.
+        let (mut well, mut failed, mut late) = (vec![false; nodes], vec![false; nodes], vec![false; nodes]);
+        for (ms, step) in steps {
             now += MS(ms);
             let before = list.in_use();
-            let rested: Vec<bool> = (0..nodes).map(|node| list.rests(node, now)).collect();
+            let moved = take(&mut list, step, now);
             match step {
-                Step::Answered(node) => {
-                    let moved = list.answered(node);
-                    prop_assert_eq!(moved, node != before && failed[before]);
-                    if node == before || moved {
-                        failed[node] = false;
-                    }
+                Step::Answered(node) => (well[node], failed[node], late[node]) = (true, false, false),
+                Step::Failed(node) => (well[node], failed[node], late[node]) = (false, true, true),
+                Step::Late(node) => {
+                    failed[node] |= late[node];
+                    (well[node], late[node]) = (false, true);
                 }
-                Step::Failed(node) | Step::StandsBy(node) => {
-                    let moved = match step {
-                        Step::Failed(_) => list.failed(node, now, random),
-                        _ => list.stands_by(node, now, random),
-                    };
-                    failed[node] = true;
-                    prop_assert!(list.rests(node, now), "a node rests after each failure");
-                    let others = (0..nodes).any(|other| other != node && !rested[other]);
-                    prop_assert_eq!(moved.is_some(), node == before && others);
-                    prop_assert!(moved.is_none_or(|next| next != before && !rested[next]), "{moved:?}");
-                    prop_assert_eq!(list.in_use(), moved.unwrap_or(before));
-                }
-                Step::Decided(node) => _ = list.decided(node),
-                Step::Undecided(node) => _ = list.undecided(node, now),
-                Step::Ask(tried) => {
-                    let asked = list.ask(tried, now);
-                    prop_assert!(asked.is_none_or(|node| node < nodes && tried != Some(node)), "{asked:?}");
-                }
+                _ => {}
             }
-            prop_assert!(list.in_use() < nodes);
-            let moves = matches!(step, Step::Answered(_) | Step::Failed(_) | Step::StandsBy(_));
-            prop_assert!(moves || list.in_use() == before, "{step:?}");
-            // No back-off is for ever.
-            prop_assert!((0..nodes).all(|node| !list.rests(node, now + Backoff::NODE.ceiling)));
-            let share = list.share(list.in_use(), MS(400), now);
+            let used = list.in_use();
+            prop_assert!(!moved || failed[before] && well[used], "{step:?}: from {before} to {used}");
+            prop_assert_eq!(list.has_failed(), failed[used]);
+            prop_assert!(!failed[used] || !well.contains(&true), "{used} has failed, and is used: {well:?}");
+            let share = list.share(used, &[], MS(400), now);
             prop_assert!(share == MS(400) || share == MS(240) && nodes > 1, "{share:?}");
         }
     }
 
     #[test]
-    fn whatever_happened_a_node_is_asked_again_soon((nodes, steps) in steps()) {
+    fn whatever_happened_each_node_is_asked_again_soon((nodes, steps) in nodes_and_steps()) {
         let mut list = list(nodes);
         let mut now = T0;
-        for (ms, random, step) in steps {
+        for (ms, step) in steps {
             now += MS(ms);
-            match step {
-                Step::Answered(node) => _ = list.answered(node),
-                Step::Failed(node) => _ = list.failed(node, now, random),
-                Step::StandsBy(node) => _ = list.stands_by(node, now, random),
-                Step::Decided(node) => _ = list.decided(node),
-                Step::Undecided(node) => _ = list.undecided(node, now),
-                Step::Ask(tried) => _ = list.ask(tried, now),
-            }
+            take(&mut list, step, now);
         }
         now += MS(2_000);
-        prop_assert_eq!(list.ask(None, now), Some(list.in_use()));
+        let mut tried = Vec::new();
+        while let Some(node) = list.ask(&tried, now) {
+            tried.push(node);
+        }
+        prop_assert_eq!((tried.first().copied(), tried.len()), (Some(list.in_use()), nodes));
+    }
+
+    /// Also while no node is asked for a sign of life.
+    #[test]
+    fn calls_reach_the_node_that_decides_after_at_most_one_that_does_not((how, before, calls) in one_that_decides()) {
+        let mut list = list(how.len());
+        let mut now = T0;
+        for (ms, step) in before {
+            now += MS(ms);
+            take(&mut list, step, now);
+        }
+        // No breaker is open any more.
+        now += MS(2_000);
+        let mut decided = Vec::new();
+        for ms in calls {
+            decided.push(decide(&mut list, &mut now, &how).is_some());
+            now += MS(ms);
+        }
+        prop_assert!(decided[1..].iter().all(|decided| *decided), "{decided:?}");
     }
 }

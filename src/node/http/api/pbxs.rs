@@ -40,9 +40,13 @@ pub(in crate::node) async fn report(
     scope.check(&pbx)?;
     // The agent then goes over to the node that has the database.
     api.store.check_lease()?;
-    for (field, text) in
-        [("agent", Some(&report.agent)), ("error", report.error.as_ref()), ("version", report.version.as_ref())]
-    {
+    let texts = [
+        ("agent", Some(&report.agent)),
+        ("error", report.error.as_ref()),
+        ("version", report.version.as_ref()),
+        ("node", report.node.as_ref()),
+    ];
+    for (field, text) in texts {
         if text.is_some_and(|text| text.len() > 500) {
             return Err(Problem::invalid(field, "is longer than 500 characters"));
         }

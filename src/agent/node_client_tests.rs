@@ -1,0 +1,166 @@
+//! What answers mean, and how nodes are asked, by real connections.
+
+use std::net::SocketAddr;
+
+use futures_util::FutureExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+#[test]
+fn a_node_that_refuses_a_request_is_there_and_one_that_cant_work_is_not() {
+    let status = |status| NodeClientError::Refused { status, detail: String::new() };
+    let late = |ms| NodeClientError::Late(Duration::from_millis(ms));
+    for absent in [status(401), status(404), status(502), status(503), status(504), late(240), late(80)] {
+        assert!(absent.is_absent(), "{absent}");
+    }
+    // What is asked with so little time left says nothing about the node.
+    for present in [status(403), status(422), status(429), status(500), status(507), late(79)] {
+        assert!(!present.is_absent(), "{present}");
+    }
+    assert!(NodeClientError::Unreachable(String::new()).is_absent() && !NodeClientError::Moved.is_absent());
+}
+
+#[test]
+fn a_stand_by_is_why_there_is_no_answer_only_if_there_is_no_other_reason() {
+    let stands_by = || NodeClientError::Refused { status: 503, detail: STANDS_BY.to_owned() };
+    let late = || NodeClientError::Late(Duration::from_millis(240));
+    assert!(matches!(NodeClientError::BreakerOpen.or(late()).or(stands_by()), NodeClientError::Late(_)));
+    assert!(matches!(NodeClientError::BreakerOpen.or(stands_by()).or(late()), NodeClientError::Late(_)));
+    assert!(NodeClientError::Moved.or(stands_by()).stands_by());
+}
+
+fn client_of(nodes: &[SocketAddr]) -> NodeClient {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let nodes = nodes.iter().map(|address| format!("http://{address}").parse().unwrap()).collect();
+    NodeClient::new(&AgentConfig { nodes, ..AgentConfig::default() }, "agent".to_owned()).unwrap()
+}
+
+/// A client of so many nodes that listen, and do no more by themselves.
+async fn client_of_silent(nodes: usize) -> (NodeClient, Vec<TcpListener>) {
+    let mut listeners = Vec::new();
+    for _ in 0..nodes {
+        listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    }
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|node| node.local_addr().unwrap()).collect();
+    (client_of(&addresses), listeners)
+}
+
+/// Answers the next request with this.
+async fn answer(node: &TcpListener, status: &str, body: &str) {
+    let (mut asked, _) = node.accept().await.unwrap();
+    let _ = asked.read(&mut [0; 4096]).await.unwrap();
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    asked.write_all(head.as_bytes()).await.unwrap();
+    // It may be more than is read.
+    let _ = asked.write_all(body.as_bytes()).await;
+}
+
+fn request() -> CallRequest {
+    let request = r#"{ "pbx": "office", "leg": "leg-1", "called": "+12125550100", "side": "originating" }"#;
+    serde_json::from_str(request).unwrap()
+}
+
+const DECISION: &str = r#"{ "call": "call-1", "route": "packet", "reason": "called-has-client" }"#;
+
+/// Registers a call at a node that answers like this.
+async fn register(client: &NodeClient, node: &TcpListener, status: &str) -> Result<CallDecision, NodeClientError> {
+    let request = request();
+    tokio::join!(client.register(&request), answer(node, status, DECISION)).0
+}
+
+#[tokio::test]
+async fn calls_are_told_again_to_a_node_that_was_gone_and_not_to_one_that_had_no_database() {
+    let (client, nodes) = client_of_silent(1).await;
+    let (retells, mut recoveries) = (client.retells(), client.recoveries());
+    assert!(register(&client, &nodes[0], "200 OK").await.is_ok());
+    assert!(!recoveries.has_changed().unwrap());
+    for (status, again) in [("503 Service Unavailable", false), ("502 Bad Gateway", true)] {
+        assert!(register(&client, &nodes[0], status).await.is_err());
+        assert!(register(&client, &nodes[0], "200 OK").await.is_ok());
+        assert_eq!(retells.has_changed().unwrap(), again, "{status}");
+        assert!(recoveries.has_changed().unwrap(), "{status}");
+        recoveries.mark_unchanged();
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_unknown_only_if_the_node_says_so() {
+    let (client, nodes) = client_of_silent(1).await;
+    let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
+    for (problem, is_unknown) in [(r#"{ "field": "call" }"#, true), (r#"{ "field": "code" }"#, false), ("[]", false)] {
+        let (told, ()) = tokio::join!(client.report(&call, &events), answer(&nodes[0], "404 Not Found", problem));
+        let error = told.unwrap_err();
+        let what = (error.is_unknown_call(), error.is_final(), error.is_absent());
+        assert_eq!(what, (is_unknown, is_unknown, !is_unknown), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_answer_that_is_too_long_nothing_is_taken() {
+    let (client, nodes) = client_of_silent(1).await;
+    let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
+    let long = format!(r#"{{ "field": "call", "detail": "{}" }}"#, "x".repeat(WORDS));
+    let (told, ()) = tokio::join!(client.report(&call, &events), answer(&nodes[0], "404 Not Found", &long));
+    assert!(!told.unwrap_err().is_unknown_call());
+    client.nodes.is_alive(0);
+    tokio::join!(client.probe(), answer(&nodes[0], "200 OK", &long));
+    assert!(client.has_failed());
+}
+
+/// A proxy may answer for a node that is gone.
+#[tokio::test]
+async fn only_a_sign_of_life_with_200_is_one() {
+    for status in ["404 Not Found", "401 Unauthorized", "204 No Content", "302 Found"] {
+        let (client, nodes) = client_of_silent(2).await;
+        tokio::join!(client.probe(), answer(&nodes[0], status, ""), answer(&nodes[1], "200 OK", "ok\n"));
+        assert_eq!(client.nodes.in_use(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_stands_by_is_left_once_another_one_gives_a_sign_of_life() {
+    let (client, nodes) = client_of_silent(2).await;
+    let stand_by = answer(&nodes[0], "200 OK", STANDS_BY);
+    tokio::join!(client.probe(), stand_by, answer(&nodes[1], "200 OK", STANDS_BY));
+    assert!(client.nodes.in_use() == 0 && client.has_failed());
+    let stand_by = answer(&nodes[0], "200 OK", STANDS_BY);
+    tokio::join!(client.probe(), stand_by, answer(&nodes[1], "200 OK", "ok\n"));
+    assert!(client.nodes.in_use() == 1 && !client.has_failed());
+}
+
+#[tokio::test]
+async fn an_answer_that_the_agent_itself_is_late_for_says_nothing() {
+    // The system accepts their connections, and nobody answers.
+    let (client, _silent) = client_of_silent(2).await;
+    client.nodes.is_alive(1);
+    let mut probe = std::pin::pin!(client.probe());
+    assert_eq!(probe.as_mut().now_or_never(), None);
+    // The agent is stopped meanwhile.
+    std::thread::sleep(PROBE_WITHIN * 2);
+    probe.await;
+    assert_eq!(client.nodes.in_use(), 0);
+    let request = request();
+    let mut decision = Box::pin(client.decide(&request, PROBE_WITHIN));
+    assert!(decision.as_mut().now_or_never().is_none());
+    std::thread::sleep(PROBE_WITHIN * 2);
+    assert!(matches!(decision.await, Err(NodeClientError::Late(_))));
+    assert!(client.nodes.in_use() == 0 && !client.has_failed());
+}
+
+#[tokio::test]
+async fn each_node_is_asked_for_a_decision_while_there_is_time() {
+    let (client, nodes) = client_of_silent(4).await;
+    let stands_by = format!(r#"{{ "status": 503, "detail": "{STANDS_BY}" }}"#);
+    let (request, refusal) = (request(), "503 Service Unavailable");
+    let (decided, ..) = tokio::join!(
+        client.decide(&request, Duration::from_secs(10)),
+        answer(&nodes[0], refusal, &stands_by),
+        answer(&nodes[1], "502 Bad Gateway", ""),
+        answer(&nodes[2], refusal, &stands_by),
+        answer(&nodes[3], "200 OK", DECISION),
+    );
+    assert!(decided.is_ok(), "{decided:?}");
+    assert_eq!(client.nodes.in_use(), 3);
+}
