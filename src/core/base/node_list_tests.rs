@@ -62,9 +62,12 @@ fn calls_are_told_again_to_another_node_and_to_one_that_may_have_forgotten_them(
     list.answered(1);
     assert_eq!(list.failed(0, false, T0), Some(1));
     assert_eq!((works(&mut list, 1), works(&mut list, 1)), (Repeat::Calls, Repeat::Nothing));
+    // This one has forgotten nothing, and was told nothing meanwhile.
+    assert_eq!((list.failed(1, false, T0), works(&mut list, 0)), (None, Repeat::Calls));
+    assert_eq!(works(&mut list, 0), Repeat::Nothing);
     // It may have been restarted, and a sign of life does not say what it has forgotten.
-    assert_eq!((list.failed(1, true, T0), list.failed(1, false, T0), list.answered(1)), (None, None, false));
-    assert_eq!((works(&mut list, 1), works(&mut list, 1)), (Repeat::Calls, Repeat::Nothing));
+    assert_eq!((list.failed(0, true, T0), list.failed(0, false, T0), list.answered(0)), (None, None, false));
+    assert_eq!((works(&mut list, 0), works(&mut list, 0)), (Repeat::Calls, Repeat::Nothing));
 }
 
 #[test]
