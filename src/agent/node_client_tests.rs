@@ -49,7 +49,8 @@ async fn client_of_silent(nodes: usize) -> (NodeClient, Vec<TcpListener>) {
 
 /// Answers the next request with this.
 async fn answer(node: &TcpListener, status: &str, body: &str) {
-    let (mut asked, _) = node.accept().await.unwrap();
+    let asked = timeout(REPORT_WITHIN, node.accept()).await;
+    let (mut asked, _) = asked.expect("nobody asks this node").unwrap();
     let _ = asked.read(&mut [0; 4096]).await.unwrap();
     let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     asked.write_all(head.as_bytes()).await.unwrap();
