@@ -8,6 +8,7 @@ use sidecall::agent::{NodeClient, NodeClientError};
 use sidecall::contract::{CallDecision, CallRequest};
 
 use crate::is;
+use crate::scripted::node::live;
 use crate::scripted::{Freeswitch, Heard, Node, Running, agent_of, config, until, until_within};
 
 /// How long the snippet lets a call wait.
@@ -260,5 +261,17 @@ async fn a_call_that_the_next_node_does_not_know_is_registered_there() {
     site.known.lose(0, Loss::Killed);
     let (request, _) = until_within(SWITCHED, &mut site.known.nodes[1].decisions, of("leg-1")).await;
     assert_eq!(request["routed"], "called-has-client", "{request}");
+    site.agent.stop().await;
+}
+
+/// The first one was told that this call is over, and died before it wrote that down.
+#[tokio::test]
+async fn the_next_node_is_asked_which_calls_it_takes_for_live() {
+    let mut site = Site::start().await;
+    site.call_at_first_node("leg-1").await;
+    site.known.nodes[1].claim(vec![live("call-of-over", "+12125550100", &["over"], 1)]);
+    site.known.lose(0, Loss::Killed);
+    let is_over = |(call, told): &(String, Value)| call == "call-of-over" && told["events"][0]["event"] == "ended";
+    until(&mut site.known.nodes[1].events, is_over).await;
     site.agent.stop().await;
 }
