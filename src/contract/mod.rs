@@ -41,3 +41,7 @@ pub use timeline::{PairedNumbers, PeerDeliveryView, TimelineDetail, TimelineEven
 
 /// With this begin the refusals of a node that waits for the database of another one, and its `/healthz`.
 pub const STANDS_BY: &str = "the node stands by";
+
+/// Header of a node's answers to agents, and of its `/healthz`, while it serves: a UUID that names the process, and is new
+/// at each start. Another process may lack what this one was told. Earlier nodes send no such header.
+pub const NODE_PROCESS: &str = "sidecall-process";

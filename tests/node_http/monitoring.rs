@@ -303,3 +303,20 @@ async fn no_text_of_a_link_report_is_longer_than_500_characters() {
         }
     }
 }
+
+/// An agent tells its calls again to another process.
+#[tokio::test]
+async fn a_node_names_its_process_and_each_start_has_a_new_name() {
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let node = TestNode::start().await;
+        for (path, token) in [("/healthz", ""), ("/v1/calls", AGENT)] {
+            let answer = node.request(Method::GET, path, token).send().await.unwrap();
+            let name = answer.headers()["sidecall-process"].to_str().unwrap().to_owned();
+            assert!(uuid::Uuid::try_parse(&name).is_ok(), "{path}: {name}");
+            names.push(name);
+        }
+    }
+    names.dedup();
+    assert_eq!(names.len(), 2, "{names:?}");
+}

@@ -12,7 +12,8 @@ use crate::node::http::api::{
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "sidecall", description = "The service node of sidecall. Errors are problem details (RFC 9457)."),
+    info(title = "sidecall", description = "The service node of sidecall. Errors are problem details (RFC 9457). \
+        The header sidecall-process of answers to agents, and of /healthz, names the process: it is new at each start."),
     paths(
         numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, number_import::import,
         enrolments::create, devices::create, devices::list, devices::show, devices::change, devices::remove,

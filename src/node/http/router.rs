@@ -2,15 +2,17 @@
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::contract::NODE_PROCESS;
 use crate::monitor::Metrics;
 use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::api::{
@@ -131,7 +133,14 @@ all! {
     }
 }
 
-/// The whole of it.
+/// Names the process in each answer.
+fn named() -> SetResponseHeaderLayer<HeaderValue> {
+    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
+    let id = HeaderValue::try_from(id).unwrap_or_else(|_| unreachable!("hex digits and hyphens"));
+    SetResponseHeaderLayer::overriding(HeaderName::from_static(NODE_PROCESS), id)
+}
+
+/// The whole of it. It has a new name for the process.
 pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Router {
     let timeout_after = |limit| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
     let timeout = timeout_after(TIMEOUT);
@@ -158,7 +167,7 @@ pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Ro
         .merge(guarded(slow))
         .merge(guarded(peers))
         // The last group's layers also apply to unmatched paths.
-        .merge(guarded(quick))
+        .merge(guarded(quick).layer(named()))
         .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::finish))
         .with_state(state)
 }
