@@ -16,7 +16,7 @@
 //! | attached | claims | keep them for the next snapshot; *suspect* if there are any | |
 //! | attached | suspicion | *suspect* | |
 //! | attached | tick | check, unless a check is under way; *suspect* if a call looks wrong, or if an audit is due, and ask for claims as Owner | |
-//! | Syncing, Owner | the node may lack what was told last | ask for claims | |
+//! | Syncing, Owner | another process of a node works | ask for claims, but wait no longer than for those that were asked for before | |
 //! | Syncing | checked | set the clock | |
 //! | Owner | checked: we are in charge | set the clock; report `up` | |
 //! | Owner | checked: another agent is | set the clock; log; report `standby` | Standby |
@@ -72,7 +72,7 @@ pub(super) enum LinkInput {
     Checked(Result<Checked, String>),
     /// Events are missing, or a snapshot raised a question that only another one answers.
     Suspicion,
-    /// Another node works than before, or one that was gone: it may lack what was told last.
+    /// Another process of a node works than before: it may lack what that one was told.
     NodeChanged,
     /// Time for a check. So many calls are followed, and some of them may look as if an event were missing.
     Tick {
@@ -271,7 +271,11 @@ impl LinkSession {
     }
 
     fn ask_claims(&mut self, now: Instant) -> LinkAction {
-        self.patience = Some(now + CLAIMS_WITHIN);
+        // What waits for an earlier answer waits no longer, however often the node changes.
+        let is_due = self.wakes_at().is_some_and(|due| due <= now);
+        if self.patience.is_none_or(|patience| patience <= now && !is_due) {
+            self.patience = Some(now + CLAIMS_WITHIN);
+        }
         LinkAction::AskClaims
     }
 

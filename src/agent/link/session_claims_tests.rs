@@ -69,9 +69,23 @@ fn the_first_snapshot_waits_for_the_claims_of_a_node_that_comes_meanwhile() {
     let mut test = Test::attached(false);
     test.pass(900);
     assert_eq!(test.tell(LinkInput::NodeChanged), [AskClaims]);
-    assert_eq!(test.pass(900), []);
+    assert_eq!(test.pass(50), []);
     test.tell(LinkInput::Claims(vec![claim("a")]));
     assert_eq!(test.pass(0), [take(&["a"])]);
+}
+
+#[test]
+fn a_snapshot_does_not_wait_longer_because_nodes_come_and_go() {
+    let mut test = Test::owner();
+    test.tell(doubtful());
+    assert_eq!((test.pass(500), test.tell(LinkInput::NodeChanged)), (vec![], vec![AskClaims]));
+    assert_eq!(test.pass(499), []);
+    assert_eq!((test.tell(LinkInput::NodeChanged), test.pass(1)), (vec![AskClaims], vec![take(&[])]));
+    // The next one has a second of its own.
+    test.tell(snapshot());
+    assert_eq!((test.pass(900), test.tell(LinkInput::NodeChanged)), (vec![], vec![AskClaims]));
+    test.tell(LinkInput::Suspicion);
+    assert_eq!((test.pass(999), test.pass(1)), (vec![], vec![take(&[])]));
 }
 
 #[test]
