@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -135,18 +136,18 @@ impl Agent {
 /// Finds out which nodes work before a call does, until `shutdown`. While no call is up, the reports of the links find out that
 /// the node in use does not.
 async fn probe(shared: &Shared, shutdown: &CancellationToken) {
+    // Each by itself: one that is silent takes no time from the others.
+    let probes = join_all((0..shared.node.count()).map(|node| probe_one(shared, node)));
+    let _ = shutdown.run_until_cancelled(probes).await;
+}
+
+async fn probe_one(shared: &Shared, node: usize) -> Infallible {
     let mut tick = tokio::time::interval(PROBE_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let round = async {
-            tick.tick().await;
-            if !shared.calls.is_empty() || shared.node.has_failed() {
-                shared.node.probe().await;
-            }
-        };
-        tokio::select! {
-            () = round => {}
-            () = shutdown.cancelled() => return,
+        tick.tick().await;
+        if !shared.calls.is_empty() || shared.node.has_failed() {
+            shared.node.probe(node).await;
         }
     }
 }

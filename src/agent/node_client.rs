@@ -2,36 +2,39 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
-use super::nodes::Nodes;
+use super::nodes::{Answer, AskedFor, Handovers, Nodes};
 use super::now;
 use crate::agent::config::AgentConfig;
 use crate::contract::{
     AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, EnrolmentConfirmation,
-    EnrolmentConfirmed, EventsReply, PbxReport, STANDS_BY, SipMessages,
+    EnrolmentConfirmed, EventsReply, NODE_PROCESS, PbxReport, STANDS_BY, SipMessages,
 };
 use crate::core::base::name::{CallId, PbxName};
-use crate::core::base::node_list::PROMPT;
+use crate::core::base::node_list::{InUse, PROMPT};
 use crate::core::base::root_cause::cause;
 use crate::core::base::secret::Secret;
 
 /// How long a report may take; unlike a decision nobody waits for it.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a sign of life may take. All nodes are asked again within half a second, also if one of them takes so long.
-const PROBE_WITHIN: Duration = Duration::from_millis(400);
+/// How long a sign of life may take.
+pub(super) const PROBE_WITHIN: Duration = Duration::from_millis(400);
 
 /// How long an error or a sign of life may be, in bytes.
-const WORDS: usize = 64 * 1024;
+const ERROR_MAX: usize = 64 * 1024;
 
-/// How long another answer may be, in bytes: a list of 10,000 calls fits.
-const ANSWER: usize = 64 * 1024 * 1024;
+/// How long another answer may be, in bytes.
+const ANSWER_MAX: usize = 1024 * 1024;
+
+/// How long a list of calls may be, in bytes: 10,000 calls fit.
+const LIST_MAX: usize = 64 * 1024 * 1024;
 
 /// Why the node gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,9 @@ pub enum NodeClientError {
         /// The problem's detail.
         detail: String,
     },
+    /// What no node says: a proxy answers, or somebody else.
+    #[error("no node answered: {0}")]
+    NotANode(String),
     /// A URL, token or TLS set-up that no request can be made of.
     #[error("the node can't be asked: {0}")]
     Setup(String),
@@ -94,7 +100,8 @@ impl NodeClientError {
     pub(super) fn is_absent(&self) -> bool {
         match self {
             NodeClientError::Late(within) => *within >= PROMPT,
-            NodeClientError::Unreachable(_) | NodeClientError::Refused { status: 401 | 404 | 502..=504, .. } => true,
+            NodeClientError::Unreachable(_) | NodeClientError::NotANode(_) => true,
+            NodeClientError::Refused { status: 401 | 404 | 502..=504, .. } => true,
             _ => false,
         }
     }
@@ -104,21 +111,12 @@ impl NodeClientError {
         matches!(self, NodeClientError::Refused { status: 503, detail } if detail.starts_with(STANDS_BY))
     }
 
-    /// The node may lack what it was told last, once it works again: it was gone, not only slow or without its database.
-    pub(super) fn forgets(&self) -> bool {
-        match self {
-            NodeClientError::Late(_) => false,
-            NodeClientError::Refused { status: 503, .. } => self.stands_by(),
-            _ => true,
-        }
-    }
-
     fn is_busy(&self) -> bool {
         matches!(self, NodeClientError::Refused { status: 408 | 429, .. })
     }
 
     /// Why none of several nodes answered: what the last one said. That a node stands by is no reason, if there is another.
-    fn or(self, last: NodeClientError) -> NodeClientError {
+    fn why_none(self, last: NodeClientError) -> NodeClientError {
         let is_none = matches!(self, NodeClientError::BreakerOpen | NodeClientError::Moved);
         if last.stands_by() && !is_none { self } else { last }
     }
@@ -153,19 +151,14 @@ impl NodeClient {
         (self.nodes.count() > 1).then(|| self.nodes.name(self.nodes.in_use()).to_owned())
     }
 
-    /// Tells each change of the node in use.
-    pub(super) fn moves(&self) -> watch::Receiver<usize> {
-        self.nodes.moves()
+    /// Tells each change of what is known of the node in use.
+    pub(super) fn watch(&self) -> watch::Receiver<InUse> {
+        self.nodes.watch()
     }
 
-    /// Tells each time that a node works after a failure: what waits may be tried again.
-    pub(super) fn recoveries(&self) -> watch::Receiver<()> {
-        self.nodes.recoveries()
-    }
-
-    /// Tells each time that calls must be told again: the node that works may lack what was told last.
-    pub(super) fn retells(&self) -> watch::Receiver<()> {
-        self.nodes.retells()
+    /// Tells each time that calls must be told again.
+    pub(super) fn handovers(&self) -> Handovers {
+        self.nodes.handovers()
     }
 
     /// Asks for a decision within `deadline`, if a breaker lets us. If a node does not give one, the next is asked in the time
@@ -177,7 +170,7 @@ impl NodeClient {
             let Some((node, share)) = self.nodes.ask(&tried, left) else { break };
             tried.push(node);
             match self.decide_at(node, request, share).await {
-                Err(error) if error.is_absent() => why = why.or(error),
+                Err(error) if error.is_absent() => why = why.why_none(error),
                 answer => return answer,
             }
             left = until.saturating_duration_since(Instant::now());
@@ -191,11 +184,11 @@ impl NodeClient {
         request: &CallRequest,
         within: Duration,
     ) -> Result<CallDecision, NodeClientError> {
-        let begun = Instant::now();
-        let asked = self.answer(self.request(node, Method::POST, &["v1", "calls"], request)?);
+        let begun = Instant::now().into_std();
+        let asked = self.answer(self.request(node, Method::POST, &["v1", "calls"], request)?, ANSWER_MAX);
         let Some(answer) = in_time(within, asked).await else { return Err(NodeClientError::Late(within)) };
-        self.nodes.note_decision(node, &answer, begun.elapsed());
-        answer
+        self.nodes.note_decision(node, &answer, begun);
+        Ok(answer?.body)
     }
 
     /// Registers a call, without the breaker: nobody waits for this.
@@ -227,7 +220,7 @@ impl NodeClient {
     /// The calls on a PBX that the node takes for live.
     pub async fn live_calls(&self, pbx: &PbxName) -> Result<Vec<CallView>, NodeClientError> {
         let list: CallList = self
-            .at_node_in_use(|node| {
+            .at_node_in_use(LIST_MAX, |node| {
                 let mut url = self.nodes.url(node, &["v1", "calls"])?;
                 url.query_pairs_mut().append_pair("live", "true").append_pair("pbx", pbx.as_str());
                 Ok(self.http.get(url))
@@ -241,22 +234,25 @@ impl NodeClient {
         self.nodes.has_failed()
     }
 
-    /// Asks each node for a sign of life, so that it is known which one may be used.
-    pub(super) async fn probe(&self) {
-        join_all((0..self.nodes.count()).map(|node| self.probe_at(node))).await;
+    /// How many nodes there are.
+    pub(super) fn count(&self) -> usize {
+        self.nodes.count()
     }
 
-    async fn probe_at(&self, node: usize) {
+    /// Asks a node for a sign of life, so that it is known whether it may be used.
+    pub(super) async fn probe(&self, node: usize) {
         let Ok(url) = self.nodes.url(node, &["healthz"]) else { return };
-        match in_time(PROBE_WITHIN, self.exchange(self.http.get(url), WORDS)).await {
-            None => {}
-            Some(Ok((_, body))) if body.starts_with(STANDS_BY.as_bytes()) => {
-                self.nodes.failed(node, &refused(StatusCode::SERVICE_UNAVAILABLE, STANDS_BY.to_owned()));
+        let begun = Instant::now().into_std();
+        let error = match in_time(PROBE_WITHIN, self.exchange(self.http.get(url), ERROR_MAX)).await {
+            None => return,
+            Some(Ok((_, answer))) if answer.body.trim_ascii() == b"ok" => return self.nodes.is_alive(node),
+            Some(Ok((_, answer))) if answer.body.starts_with(STANDS_BY.as_bytes()) => {
+                refused(StatusCode::SERVICE_UNAVAILABLE, STANDS_BY.to_owned())
             }
-            Some(Ok((StatusCode::OK, _))) => self.nodes.is_alive(node),
-            Some(Ok((status, _))) => self.nodes.failed(node, &refused(status, "no sign of life".to_owned())),
-            Some(Err(error)) => self.nodes.failed(node, &error),
-        }
+            Some(Ok((status, _))) => NodeClientError::NotANode(format!("{status}, and no sign of life")),
+            Some(Err(error)) => error,
+        };
+        self.nodes.failed(node, &error, AskedFor::Life(begun));
     }
 
     async fn send<T: Serialize, A: DeserializeOwned>(
@@ -265,28 +261,38 @@ impl NodeClient {
         path: &[&str],
         body: &T,
     ) -> Result<A, NodeClientError> {
-        self.at_node_in_use(|node| self.request(node, method.clone(), path, body)).await
+        self.at_node_in_use(ANSWER_MAX, |node| self.request(node, method.clone(), path, body)).await
     }
 
-    /// Makes a request at the node in use. If that one is absent, or if another node is used before it answers, the request is
-    /// repeated at the next: all of them may be.
+    /// Makes a request at the node in use. If that one is absent, or if a better one is used before it answers, the request is
+    /// repeated at the next: all of them may be. One that was asked before may be that better one. It is asked once more.
     async fn at_node_in_use<A: DeserializeOwned>(
         &self,
+        limit: usize,
         request: impl Fn(usize) -> Result<RequestBuilder, NodeClientError>,
     ) -> Result<A, NodeClientError> {
-        let (mut tried, mut why) = (Vec::new(), NodeClientError::Moved);
-        while let Some((node, used)) = self.nodes.next(&tried) {
+        let (mut tried, mut again, mut why) = (Vec::new(), true, NodeClientError::Moved);
+        while let Some(node) = self.nodes.next(&tried) {
             tried.push(node);
-            let asked = self.answer(request(node)?);
+            let begun = Instant::now().into_std();
+            let asked = in_time(REPORT_WITHIN, self.answer(request(node)?, limit));
             let answer = tokio::select! {
                 biased;
                 answer = asked => answer,
-                () = self.nodes.moved_past(node, used) => Err(NodeClientError::Moved),
+                better = self.nodes.better_than(node) => {
+                    if again && tried.contains(&better) {
+                        again = false;
+                        tried.retain(|node| *node != better);
+                    }
+                    continue;
+                }
             };
-            self.nodes.note(node, &answer);
+            // Without one, the agent itself was late.
+            let Some(answer) = answer else { return Err(NodeClientError::Late(REPORT_WITHIN)) };
+            self.nodes.note(node, &answer, begun);
             match answer {
-                Err(error) if error.is_absent() || matches!(error, NodeClientError::Moved) => why = why.or(error),
-                answer => return answer,
+                Err(error) if error.is_absent() => why = why.why_none(error),
+                answer => return Ok(answer?.body),
             }
         }
         Err(why)
@@ -303,26 +309,51 @@ impl NodeClient {
         Ok(request.header(AGENT_CLOCK, now().0).header(AGENT_ID, &self.agent).json(body))
     }
 
-    async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, NodeClientError> {
-        let (status, body) = self.exchange(request.bearer_auth(self.token.expose()), ANSWER).await?;
-        serde_json::from_slice(&body).map_err(|e| refused(status, format!("unreadable: {e}")))
+    async fn answer<A: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        limit: usize,
+    ) -> Result<Answer<A>, NodeClientError> {
+        let (status, answer) = self.exchange(request.bearer_auth(self.token.expose()), limit).await?;
+        let body = serde_json::from_slice(&answer.body);
+        let body = body.map_err(|e| NodeClientError::NotANode(format!("{status}, unreadable: {e}")))?;
+        Ok(Answer { body, process: answer.process })
     }
 
     /// The body of an answer that is no error, and has at most so many bytes.
-    async fn exchange(&self, request: RequestBuilder, limit: usize) -> Result<(StatusCode, Vec<u8>), NodeClientError> {
-        let response = request.timeout(REPORT_WITHIN).send().await.map_err(|e| unreachable(&e))?;
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+        limit: usize,
+    ) -> Result<(StatusCode, Answer<Vec<u8>>), NodeClientError> {
+        let response = request.send().await.map_err(|e| unreachable(&e))?;
         let status = response.status();
         if status.is_success() {
+            let process = process(&response);
             let body = bounded(response, limit).await?;
-            return Ok((status, body.ok_or_else(|| refused(status, format!("more than {limit} bytes")))?));
+            let body = body.ok_or_else(|| NodeClientError::NotANode(format!("{status}, more than {limit} bytes")))?;
+            return Ok((status, Answer { body, process }));
         }
-        let body = bounded(response, WORDS).await?.unwrap_or_default();
-        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        if status == StatusCode::NOT_FOUND && problem["field"] == "call" {
-            return Err(NodeClientError::UnknownCall);
-        }
-        let detail = ["detail", "title"].iter().find_map(|key| problem.get(key)?.as_str()).unwrap_or("no detail");
-        Err(refused(status, detail.chars().take(300).collect()))
+        let body = bounded(response, ERROR_MAX).await?.unwrap_or_default();
+        Err(refusal(status, &serde_json::from_slice(&body).unwrap_or_default()))
+    }
+}
+
+/// The name of the process that answers.
+fn process(answer: &Response) -> Option<u128> {
+    let name = answer.headers().get(NODE_PROCESS)?.to_str().ok()?;
+    Some(Uuid::try_parse(name).ok()?.as_u128())
+}
+
+/// What an answer means that is an error. Those of nodes are problem details.
+fn refusal(status: StatusCode, problem: &serde_json::Value) -> NodeClientError {
+    if status == StatusCode::NOT_FOUND && problem["field"] == "call" {
+        return NodeClientError::UnknownCall;
+    }
+    match ["detail", "title"].iter().find_map(|key| problem.get(key)?.as_str()) {
+        Some(detail) if !status.is_redirection() => refused(status, detail.chars().take(300).collect()),
+        _ if status.is_client_error() => refused(status, "no detail".to_owned()),
+        _ => NodeClientError::NotANode(format!("{status}, without a problem's detail")),
     }
 }
 
@@ -353,10 +384,7 @@ async fn bounded(mut answer: Response, limit: usize) -> Result<Option<Vec<u8>>, 
 }
 
 fn unreachable(error: &reqwest::Error) -> NodeClientError {
-    match error.is_timeout() {
-        true => NodeClientError::Late(REPORT_WITHIN),
-        false => NodeClientError::Unreachable(cause(error)),
-    }
+    NodeClientError::Unreachable(cause(error))
 }
 
 fn refused(status: StatusCode, detail: String) -> NodeClientError {

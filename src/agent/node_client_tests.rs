@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -26,9 +27,9 @@ fn a_node_that_refuses_a_request_is_there_and_one_that_cant_work_is_not() {
 fn a_stand_by_is_why_there_is_no_answer_only_if_there_is_no_other_reason() {
     let stands_by = || NodeClientError::Refused { status: 503, detail: STANDS_BY.to_owned() };
     let late = || NodeClientError::Late(Duration::from_millis(240));
-    assert!(matches!(NodeClientError::BreakerOpen.or(late()).or(stands_by()), NodeClientError::Late(_)));
-    assert!(matches!(NodeClientError::BreakerOpen.or(stands_by()).or(late()), NodeClientError::Late(_)));
-    assert!(NodeClientError::Moved.or(stands_by()).stands_by());
+    assert!(matches!(NodeClientError::BreakerOpen.why_none(late()).why_none(stands_by()), NodeClientError::Late(_)));
+    assert!(matches!(NodeClientError::BreakerOpen.why_none(stands_by()).why_none(late()), NodeClientError::Late(_)));
+    assert!(NodeClientError::Moved.why_none(stands_by()).stands_by());
 }
 
 fn client_of(nodes: &[SocketAddr]) -> NodeClient {
@@ -45,6 +46,11 @@ async fn client_of_silent(nodes: usize) -> (NodeClient, Vec<TcpListener>) {
     }
     let addresses: Vec<SocketAddr> = listeners.iter().map(|node| node.local_addr().unwrap()).collect();
     (client_of(&addresses), listeners)
+}
+
+/// Asks all of them for a sign of life.
+async fn probe(client: &NodeClient) {
+    join_all((0..client.count()).map(|node| client.probe(node))).await;
 }
 
 /// Answers the next request with this.
@@ -72,18 +78,49 @@ async fn register(client: &NodeClient, node: &TcpListener, status: &str) -> Resu
 }
 
 #[tokio::test]
-async fn calls_are_told_again_to_a_node_that_was_gone_and_not_to_one_that_had_no_database() {
+async fn calls_are_told_again_to_another_process_and_what_waits_also_to_one_that_works_again() {
     let (client, nodes) = client_of_silent(1).await;
-    let (retells, mut recoveries) = (client.retells(), client.recoveries());
-    assert!(register(&client, &nodes[0], "200 OK").await.is_ok());
-    assert!(!recoveries.has_changed().unwrap());
-    for (status, again) in [("503 Service Unavailable", false), ("502 Bad Gateway", true)] {
-        assert!(register(&client, &nodes[0], status).await.is_err());
-        assert!(register(&client, &nodes[0], "200 OK").await.is_ok());
-        assert_eq!(retells.has_changed().unwrap(), again, "{status}");
-        assert!(recoveries.has_changed().unwrap(), "{status}");
-        recoveries.mark_unchanged();
+    let repeats = || (client.watch().borrow().handovers, client.watch().borrow().recoveries);
+    let process = |n: u128| format!("200 OK\r\n{NODE_PROCESS}: {}", Uuid::from_u128(n));
+    let (one, another) = (process(1), process(2));
+    let works = [(&*one, (0, 0)), (&*one, (0, 1)), (&*another, (1, 2)), (&*another, (1, 3))];
+    for (n, (works, expected)) in works.into_iter().enumerate() {
+        assert!(register(&client, &nodes[0], works).await.is_ok());
+        assert_eq!(repeats(), expected, "{n}");
+        assert!(register(&client, &nodes[0], "502 Bad Gateway").await.is_err());
     }
+}
+
+/// The first one refused once, and the second one is dead.
+#[tokio::test]
+async fn a_report_goes_back_to_the_node_in_use_once_that_is_well_again() {
+    let (client, nodes) = client_of_silent(2).await;
+    let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
+    let back = async {
+        answer(&nodes[0], "502 Bad Gateway", "").await;
+        let _silent = nodes[1].accept().await.unwrap();
+        tokio::join!(client.probe(0), answer(&nodes[0], "200 OK", "ok\n"));
+        answer(&nodes[0], "200 OK", r#"{ "over": false, "messages": [] }"#).await;
+    };
+    let (told, ()) =
+        timeout(REPORT_WITHIN / 5, async { tokio::join!(client.report(&call, &events), back) }).await.unwrap();
+    assert!(told.is_ok(), "{told:?}");
+}
+
+/// It answers while its work fails.
+#[tokio::test]
+async fn a_report_that_fails_everywhere_is_repeated_once_at_a_node_that_is_well_and_no_more() {
+    let (client, nodes) = client_of_silent(2).await;
+    let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
+    let fails = async {
+        answer(&nodes[0], "502 Bad Gateway", "").await;
+        let _silent = nodes[1].accept().await.unwrap();
+        client.nodes.is_alive(0);
+        answer(&nodes[0], "502 Bad Gateway", "").await;
+    };
+    let (told, ()) =
+        timeout(REPORT_WITHIN / 5, async { tokio::join!(client.report(&call, &events), fails) }).await.unwrap();
+    assert!(matches!(told, Err(NodeClientError::NotANode(_))), "{told:?}");
 }
 
 #[tokio::test]
@@ -102,21 +139,55 @@ async fn a_call_is_unknown_only_if_the_node_says_so() {
 async fn of_an_answer_that_is_too_long_nothing_is_taken() {
     let (client, nodes) = client_of_silent(1).await;
     let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
-    let long = format!(r#"{{ "field": "call", "detail": "{}" }}"#, "x".repeat(WORDS));
+    let long = format!(r#"{{ "field": "call", "detail": "{}" }}"#, "x".repeat(ERROR_MAX));
     let (told, ()) = tokio::join!(client.report(&call, &events), answer(&nodes[0], "404 Not Found", &long));
     assert!(!told.unwrap_err().is_unknown_call());
     client.nodes.is_alive(0);
-    tokio::join!(client.probe(), answer(&nodes[0], "200 OK", &long));
+    tokio::join!(client.probe(0), answer(&nodes[0], "200 OK", &long));
     assert!(client.has_failed());
+    // Only lists may be long.
+    let calls = format!(r#"{{ "calls": [], "messages": [], "more": "{}" }}"#, "x".repeat(ANSWER_MAX));
+    let pbx = "office".parse().unwrap();
+    let (listed, ()) = tokio::join!(client.live_calls(&pbx), answer(&nodes[0], "200 OK", &calls));
+    assert!(listed.is_ok(), "{listed:?}");
+    let (told, ()) = tokio::join!(client.report(&call, &events), answer(&nodes[0], "200 OK", &calls));
+    assert!(matches!(told, Err(NodeClientError::NotANode(_))), "{told:?}");
+}
+
+/// A proxy says that.
+#[tokio::test]
+async fn what_no_node_says_leads_to_the_next_one() {
+    for (status, body) in
+        [("302 Found", ""), ("200 OK", "<html>"), ("500 Internal Server Error", "<html>"), ("403 Forbidden", "")]
+    {
+        let (client, nodes) = client_of_silent(2).await;
+        client.nodes.is_alive(1);
+        let request = request();
+        let (told, ()) = tokio::join!(client.register(&request), async {
+            answer(&nodes[0], status, body).await;
+            if !status.starts_with("403") {
+                answer(&nodes[1], "200 OK", DECISION).await;
+            }
+        });
+        assert_eq!(told.is_err(), status.starts_with("403"), "{status}: {told:?}");
+        assert_eq!(client.nodes.in_use(), usize::from(told.is_ok()), "{status}");
+    }
+    // The node itself can't do this one thing.
+    let (client, nodes) = client_of_silent(2).await;
+    let (request, problem) = (request(), r#"{ "status": 500, "title": "Internal Server Error" }"#);
+    let (told, ()) = tokio::join!(client.register(&request), answer(&nodes[0], "500 Internal Server Error", problem));
+    assert!(matches!(told, Err(NodeClientError::Refused { status: 500, .. })) && !client.has_failed(), "{told:?}");
 }
 
 /// A proxy may answer for a node that is gone.
 #[tokio::test]
-async fn only_a_sign_of_life_with_200_is_one() {
-    for status in ["404 Not Found", "401 Unauthorized", "204 No Content", "302 Found"] {
+async fn only_the_ok_of_a_node_is_a_sign_of_life() {
+    let others = [("404 Not Found", "ok"), ("401 Unauthorized", ""), ("204 No Content", ""), ("302 Found", "")];
+    for (status, body) in others.into_iter().chain([("200 OK", "<html>"), ("200 OK", "")]) {
         let (client, nodes) = client_of_silent(2).await;
-        tokio::join!(client.probe(), answer(&nodes[0], status, ""), answer(&nodes[1], "200 OK", "ok\n"));
-        assert_eq!(client.nodes.in_use(), 1, "{status}");
+        let answers = async { tokio::join!(answer(&nodes[0], status, body), answer(&nodes[1], "200 OK", "ok\n")) };
+        tokio::join!(probe(&client), answers);
+        assert_eq!(client.nodes.in_use(), 1, "{status}: {body}");
     }
 }
 
@@ -124,10 +195,10 @@ async fn only_a_sign_of_life_with_200_is_one() {
 async fn a_node_that_stands_by_is_left_once_another_one_gives_a_sign_of_life() {
     let (client, nodes) = client_of_silent(2).await;
     let stand_by = answer(&nodes[0], "200 OK", STANDS_BY);
-    tokio::join!(client.probe(), stand_by, answer(&nodes[1], "200 OK", STANDS_BY));
+    tokio::join!(probe(&client), stand_by, answer(&nodes[1], "200 OK", STANDS_BY));
     assert!(client.nodes.in_use() == 0 && client.has_failed());
     let stand_by = answer(&nodes[0], "200 OK", STANDS_BY);
-    tokio::join!(client.probe(), stand_by, answer(&nodes[1], "200 OK", "ok\n"));
+    tokio::join!(probe(&client), stand_by, answer(&nodes[1], "200 OK", "ok\n"));
     assert!(client.nodes.in_use() == 1 && !client.has_failed());
 }
 
@@ -136,7 +207,7 @@ async fn an_answer_that_the_agent_itself_is_late_for_says_nothing() {
     // The system accepts their connections, and nobody answers.
     let (client, _silent) = client_of_silent(2).await;
     client.nodes.is_alive(1);
-    let mut probe = std::pin::pin!(client.probe());
+    let mut probe = std::pin::pin!(probe(&client));
     assert_eq!(probe.as_mut().now_or_never(), None);
     // The agent is stopped meanwhile.
     std::thread::sleep(PROBE_WITHIN * 2);
@@ -147,6 +218,19 @@ async fn an_answer_that_the_agent_itself_is_late_for_says_nothing() {
     assert!(decision.as_mut().now_or_never().is_none());
     std::thread::sleep(PROBE_WITHIN * 2);
     assert!(matches!(decision.await, Err(NodeClientError::Late(_))));
+    assert!(client.nodes.in_use() == 0 && !client.has_failed());
+}
+
+/// The agent is stopped while it waits.
+#[tokio::test]
+async fn a_report_that_the_agent_itself_is_late_for_says_nothing() {
+    let (client, _silent) = client_of_silent(2).await;
+    client.nodes.is_alive(1);
+    let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
+    let mut report = Box::pin(client.report(&call, &events));
+    assert!(report.as_mut().now_or_never().is_none());
+    std::thread::sleep(REPORT_WITHIN + PROMPT * 2);
+    assert!(matches!(report.await, Err(NodeClientError::Late(_))));
     assert!(client.nodes.in_use() == 0 && !client.has_failed());
 }
 

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::config::AgentConfig;
-use super::node_client::NodeClientError;
+use super::node_client::{NodeClientError, PROBE_WITHIN};
 use crate::core::address::without_user;
 use crate::core::base::breaker::Breaker;
-use crate::core::base::node_list::{NodeList, PROMPT, Repeat};
+use crate::core::base::node_list::{InUse, NodeList, PROMPT};
 use crate::monitor::metrics::agent as metrics;
 
 #[derive(Debug)]
@@ -19,13 +19,43 @@ pub(super) struct Nodes {
     /// How logs, metrics and reports call them: their URLs without passwords.
     names: Vec<String>,
     list: Mutex<NodeList>,
-    in_use: watch::Sender<usize>,
-    /// Fires when a node works after a failure.
-    recoveries: watch::Sender<()>,
-    /// Fires when a node works that may lack what was told last.
-    retells: watch::Sender<()>,
-    /// A node that has not answered in this time does not work. If it had less, that takes two of them.
+    in_use: watch::Sender<InUse>,
+    /// A node that has not answered in this time does not work. If it had less time, only the second time-out counts.
     enough: Duration,
+}
+
+/// An answer, and the name of the process that gave it.
+#[derive(Debug)]
+pub(super) struct Answer<A> {
+    pub(super) body: A,
+    pub(super) process: Option<u128>,
+}
+
+/// What a node was asked for, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum AskedFor {
+    /// A sign of life.
+    Life(Instant),
+    /// Some work.
+    Work(Instant),
+}
+
+/// Tells when calls must be told again.
+#[derive(Debug)]
+pub(super) struct Handovers {
+    in_use: watch::Receiver<InUse>,
+    known: u32,
+}
+
+impl Handovers {
+    /// Waits until another process works than before. It may lack what that one was told.
+    pub(super) async fn next(&mut self) {
+        let known = self.known;
+        // Without a sender, the agent is over.
+        if let Ok(now) = self.in_use.wait_for(|now| now.handovers != known).await {
+            self.known = now.handovers;
+        }
+    }
 }
 
 impl Nodes {
@@ -34,10 +64,9 @@ impl Nodes {
         let breaker = Breaker::new(config.breaker_failures, Duration::from_millis(config.breaker_rest_ms));
         let list: NodeList = NodeList::new(urls.len(), &breaker);
         let names: Vec<String> = urls.iter().map(name).collect();
-        names.iter().enumerate().for_each(|(node, name)| metrics::node_used(name, node == list.in_use()));
+        names.iter().enumerate().for_each(|(node, name)| metrics::node_used(name, node == list.in_use().node));
         let in_use = watch::Sender::new(list.in_use());
-        let (recoveries, retells) = (watch::Sender::new(()), watch::Sender::new(()));
-        Nodes { urls, names, list: Mutex::new(list), in_use, recoveries, retells, enough: config.decides_within() }
+        Nodes { urls, names, list: Mutex::new(list), in_use, enough: config.decides_within().min(PROBE_WITHIN) }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -45,7 +74,7 @@ impl Nodes {
     }
 
     pub(super) fn in_use(&self) -> usize {
-        *self.in_use.borrow()
+        self.in_use.borrow().node
     }
 
     pub(super) fn name(&self, node: usize) -> &str {
@@ -60,31 +89,28 @@ impl Nodes {
         Ok(url)
     }
 
-    /// Tells each change of the node in use.
-    pub(super) fn moves(&self) -> watch::Receiver<usize> {
+    /// Tells each change of what is known of the node in use.
+    pub(super) fn watch(&self) -> watch::Receiver<InUse> {
         self.in_use.subscribe()
     }
 
-    /// Tells each time that a node works after a failure: what waits may be tried again.
-    pub(super) fn recoveries(&self) -> watch::Receiver<()> {
-        self.recoveries.subscribe()
+    pub(super) fn handovers(&self) -> Handovers {
+        let in_use = self.watch();
+        let known = in_use.borrow().handovers;
+        Handovers { in_use, known }
     }
 
-    /// Tells each time that calls must be told again: the node that works may lack what was told last.
-    pub(super) fn retells(&self) -> watch::Receiver<()> {
-        self.retells.subscribe()
+    /// The next node to ask, if there is one that has not been tried.
+    pub(super) fn next(&self, tried: &[usize]) -> Option<usize> {
+        self.list(|list| list.next(tried))
     }
 
-    /// The next node to ask, if there is one that has not been tried, and the node that is in use then.
-    pub(super) fn next(&self, tried: &[usize]) -> Option<(usize, usize)> {
-        self.list(|list| Some((list.next(tried)?, list.in_use())))
-    }
-
-    /// Waits until neither of these is in use.
-    pub(super) async fn moved_past(&self, node: usize, used: usize) {
-        let mut moves = self.moves();
+    /// Waits until another node than this is in use and well.
+    pub(super) async fn better_than(&self, node: usize) -> usize {
+        let mut in_use = self.watch();
         // The sender lives as long as this.
-        let _ = moves.wait_for(|now| *now != node && *now != used).await;
+        let better = in_use.wait_for(|now| now.node != node && now.is_well).await.map(|now| now.node);
+        better.unwrap_or(node)
     }
 
     /// Whether the node in use has failed since it last answered.
@@ -92,38 +118,45 @@ impl Nodes {
         self.list(|list| list.has_failed())
     }
 
-    /// Notes how a node answered a request.
-    pub(super) fn note<A>(&self, node: usize, answer: &Result<A, NodeClientError>) {
-        match answer {
-            Err(error) if error.is_absent() => self.failed(node, error),
-            Err(error) if !error.is_refusal() => {}
-            _ => {
-                self.is_alive(node);
-                let repeat = self.list(|list| list.worked(node));
-                if repeat != Repeat::Nothing {
-                    self.recoveries.send_replace(());
-                }
-                if repeat == Repeat::Calls {
-                    self.retells.send_replace(());
-                }
-            }
-        }
+    /// Notes how a node answered a request for work.
+    pub(super) fn note<A>(&self, node: usize, answer: &Result<Answer<A>, NodeClientError>, asked: Instant) {
+        let now = Instant::now();
+        let moves = match answer {
+            Err(error) if error.is_absent() => return self.failed(node, error, AskedFor::Work(asked)),
+            Err(error) if !error.is_refusal() => return,
+            Err(_) => self.list(|list| list.answered(node, now)),
+            Ok(answer) => self.list(|list| list.worked(node, answer.process, now)),
+        };
+        self.log_answer(node, moves);
     }
 
     /// Notes that a node has given a sign of life.
     pub(super) fn is_alive(&self, node: usize) {
-        if self.list(|list| list.answered(node)) {
+        self.log_answer(node, self.list(|list| list.answered(node, Instant::now())));
+    }
+
+    fn log_answer(&self, node: usize, moves: bool) {
+        if moves {
             tracing::info!(node = self.name(node), "this node answers: it is used from now on");
         }
     }
 
     /// Notes that a node did not answer, or can't work.
-    pub(super) fn failed(&self, node: usize, error: &NodeClientError) {
+    pub(super) fn failed(&self, node: usize, error: &NodeClientError, asked: AskedFor) {
         let now = Instant::now();
         let is_short = matches!(error, NodeClientError::Late(within) if *within < self.enough);
-        let next = self.list(|list| match is_short {
-            true => list.late(node, now),
-            false => list.failed(node, error.forgets(), now),
+        let next = self.list(|list| {
+            let at = match asked {
+                AskedFor::Life(at) => at,
+                AskedFor::Work(at) => {
+                    // The signs of life of one that stands by say so, too: once it is well, it works.
+                    if !error.stands_by() {
+                        list.spare(node, now);
+                    }
+                    at
+                }
+            };
+            if is_short { list.late(node, at, now) } else { list.failed(node, now) }
         });
         if let Some(next) = next {
             tracing::warn!(node = self.name(node), %error, next = self.name(next), "the node does not work: using the next one");
@@ -140,17 +173,17 @@ impl Nodes {
         })
     }
 
-    /// Notes whether a node decided in time. Its answer took so long.
-    pub(super) fn note_decision<A>(&self, node: usize, answer: &Result<A, NodeClientError>, took: Duration) {
-        self.note(node, answer);
+    /// Notes whether a node decided in time. It was asked then.
+    pub(super) fn note_decision<A>(&self, node: usize, answer: &Result<Answer<A>, NodeClientError>, asked: Instant) {
+        self.note(node, answer, asked);
         let name = self.name(node);
         match answer {
             // Hardly any call waits for that. It may decide the next one.
-            Err(error) if error.stands_by() && took < PROMPT => _ = self.list(|list| list.decided(node)),
+            Err(error) if error.stands_by() && asked.elapsed() < PROMPT => _ = self.list(|list| list.decided(node)),
             Err(error) if !error.is_refusal() => {
                 if self.list(|list| list.undecided(node, Instant::now())) {
                     tracing::warn!(node = name, %error, "the node failed several times in a row: calls go on without asking it");
-                    self.failed(node, error);
+                    self.failed(node, error, AskedFor::Work(asked));
                 }
             }
             _ => {
@@ -161,15 +194,17 @@ impl Nodes {
         }
     }
 
-    /// Asks or tells the list, and makes a change of the node in use known.
+    /// Asks or tells the list, and makes known what changes with that.
     fn list<T>(&self, work: impl FnOnce(&mut NodeList) -> T) -> T {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let done = work(&mut list);
-        let (before, now) = (self.in_use(), list.in_use());
+        let (before, now) = (*self.in_use.borrow(), list.in_use());
         if before != now {
             self.in_use.send_replace(now);
-            metrics::node_used(self.name(before), false);
-            metrics::node_used(self.name(now), true);
+        }
+        if before.node != now.node {
+            metrics::node_used(self.name(before.node), false);
+            metrics::node_used(self.name(now.node), true);
         }
         done
     }
@@ -186,8 +221,18 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn two() -> Nodes {
+        two_with(400)
+    }
+
+    fn two_with(deadline_ms: u64) -> Nodes {
         let nodes = ["http://127.0.0.1:1", "http://127.0.0.1:2"].map(|url| url.parse().unwrap()).to_vec();
-        Nodes::new(&AgentConfig { nodes, ..AgentConfig::default() })
+        Nodes::new(&AgentConfig { nodes, deadline_ms, ..AgentConfig::default() })
+    }
+
+    const STANDS_BY: &str = "the node stands by: another one serves";
+
+    fn refused<A>(detail: &str) -> Result<Answer<A>, NodeClientError> {
+        Err(NodeClientError::Refused { status: 503, detail: detail.to_owned() })
     }
 
     #[test]
@@ -195,24 +240,39 @@ mod tests {
         let is_asked = |detail: &str, took: Duration| {
             let nodes = two();
             for _ in 0..10 {
-                let refused = || NodeClientError::Refused { status: 503, detail: detail.to_owned() };
-                (0..2).for_each(|node| nodes.note_decision(node, &Err::<(), _>(refused()), took));
+                let asked = Instant::now().checked_sub(took).unwrap();
+                (0..2).for_each(|node| nodes.note_decision(node, &refused::<()>(detail), asked));
             }
             nodes.ask(&[], MS(240)).is_some()
         };
-        assert!(is_asked("the node stands by: another one serves", MS(5)));
-        assert!(!is_asked("the node stands by: another one serves", PROMPT));
-        assert!(!is_asked("the database is not available", MS(5)));
+        assert!(is_asked(STANDS_BY, MS(0)));
+        assert!(!is_asked(STANDS_BY, PROMPT));
+        assert!(!is_asked("the database is not available", MS(0)));
     }
 
     #[test]
     fn a_node_is_left_after_its_share_of_a_decision_or_twice_less() {
-        let late = |nodes: &Nodes, ms| nodes.note(0, &Err::<(), _>(NodeClientError::Late(MS(ms))));
-        for (ms, times, enough) in [(240, 1, true), (239, 1, false), (80, 2, true), (79, 3, false)] {
-            let nodes = two();
+        let late = |nodes: &Nodes, ms| {
+            nodes.note::<()>(0, &Err(NodeClientError::Late(MS(ms))), Instant::now());
+        };
+        for (deadline, ms, times, enough) in
+            [(400, 240, 1, true), (400, 239, 1, false), (400, 80, 2, true), (400, 79, 3, false), (2_000, 400, 1, true)]
+        {
+            let nodes = two_with(deadline);
             nodes.is_alive(1);
             (0..times).for_each(|_| late(&nodes, ms));
-            assert_eq!(nodes.in_use(), usize::from(enough), "{times} times {ms} ms");
+            assert_eq!(nodes.in_use(), usize::from(enough), "{deadline}: {times} times {ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_stand_by_is_used_as_soon_as_it_is_well_and_a_node_that_failed_to_work_is_not() {
+        for (detail, used) in [(STANDS_BY, 1), ("the database is not available", 0)] {
+            let nodes = two();
+            nodes.note(1, &refused::<()>(detail), Instant::now());
+            nodes.note(0, &refused::<()>(detail), Instant::now());
+            nodes.is_alive(1);
+            assert_eq!(nodes.in_use(), used, "{detail}");
         }
     }
 }

@@ -275,3 +275,27 @@ async fn the_next_node_is_asked_which_calls_it_takes_for_live() {
     until(&mut site.known.nodes[1].events, is_over).await;
     site.agent.stop().await;
 }
+
+/// It may not have written down all that it was told.
+#[tokio::test]
+async fn a_node_that_was_started_again_is_told_its_calls() {
+    let mut site = Site::start().await;
+    site.call_at_first_node("leg-1").await;
+    site.known.nodes[0].lose("leg-1");
+    site.known.nodes[0].restart();
+    let (request, _) = until(&mut site.known.nodes[0].decisions, of("leg-1")).await;
+    assert_eq!(request["routed"], "called-has-client", "{request}");
+    site.agent.stop().await;
+}
+
+/// The reports of the link find out that the first one is gone.
+#[tokio::test]
+async fn nodes_are_asked_for_a_sign_of_life_while_none_works_and_no_call_is_up() {
+    let mut site = Site::start().await;
+    site.known.nodes[1].stand_by(true);
+    site.known.lose(0, Loss::Killed);
+    until(&mut site.known.nodes[1].probes, |()| true).await;
+    site.known.nodes[1].stand_by(false);
+    until_within(SWITCHED, &mut site.known.nodes[1].links, is("up")).await;
+    site.agent.stop().await;
+}

@@ -13,7 +13,7 @@ use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use sidecall::contract::STANDS_BY;
+use sidecall::contract::{NODE_PROCESS, STANDS_BY};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -30,6 +30,8 @@ pub struct Node {
     pub events: Heard<(String, Value)>,
     /// Codes that phones have dialled. The right one is 123456.
     pub dialled: Heard<Value>,
+    /// Questions for a sign of life.
+    pub probes: Heard<()>,
     slow: Arc<AtomicU64>,
     live: Arc<Mutex<Claimed>>,
 }
@@ -47,10 +49,14 @@ struct Claimed {
     lost: Vec<String>,
     /// Another node serves.
     stands_by: bool,
+    /// How many times it was started again.
+    restarts: u128,
 }
 
 #[derive(Clone)]
 struct Desk {
+    /// The name of its first process.
+    process: u128,
     /// The longest that it takes to answer a report, in ms.
     slow: Arc<AtomicU64>,
     live: Arc<Mutex<Claimed>>,
@@ -58,6 +64,7 @@ struct Desk {
     links: mpsc::UnboundedSender<(Instant, Value)>,
     events: mpsc::UnboundedSender<(Instant, (String, Value))>,
     dialled: mpsc::UnboundedSender<(Instant, Value)>,
+    probes: mpsc::UnboundedSender<(Instant, ())>,
 }
 
 impl Node {
@@ -68,15 +75,18 @@ impl Node {
         let (reported, links) = mpsc::unbounded_channel();
         let (told, events) = mpsc::unbounded_channel();
         let (asked, dialled) = mpsc::unbounded_channel();
+        let (probed, probes) = mpsc::unbounded_channel();
         let slow = Arc::new(AtomicU64::new(0));
         let live = Arc::new(Mutex::new(Claimed::default()));
         let desk = Desk {
+            process: rand::random(),
             slow: Arc::clone(&slow),
             live: Arc::clone(&live),
             decisions: decided,
             links: reported,
             events: told,
             dialled: asked,
+            probes: probed,
         };
         let routes = Router::new()
             .route("/v1/calls", get(list).post(decide))
@@ -85,10 +95,11 @@ impl Node {
             .route("/v1/dialled-enrolments/confirm", post(confirm))
             .route("/healthz", get(|| async { "ok\n" }))
             .layer(middleware::from_fn_with_state(desk.clone(), stand_by))
+            .layer(middleware::map_response_with_state(desk.clone(), name))
             .with_state(desk);
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Node { address, decisions, links, events, dialled, slow, live }
+        Node { address, decisions, links, events, dialled, probes, slow, live }
     }
 
     /// Takes these calls for live, as `GET /v1/calls` shows them.
@@ -116,6 +127,11 @@ impl Node {
         self.live.lock().unwrap().stands_by = stands_by;
     }
 
+    /// Is another process from now on.
+    pub fn restart(&self) {
+        self.live.lock().unwrap().restarts += 1;
+    }
+
     /// Takes so long to list its live calls.
     pub fn list_after(&self, after: Duration) {
         self.live.lock().unwrap().after = after;
@@ -127,13 +143,25 @@ impl Node {
     }
 }
 
+/// Names the process.
+async fn name(State(desk): State<Desk>, mut answer: Response) -> Response {
+    let process = desk.process ^ desk.live.lock().unwrap().restarts;
+    let name = uuid::Uuid::from_u128(process).to_string().parse().unwrap();
+    answer.headers_mut().insert(NODE_PROCESS, name);
+    answer
+}
+
 /// Refuses everything while the node stands by.
 async fn stand_by(State(desk): State<Desk>, request: Request, next: Next) -> Response {
     let stands_by = desk.live.lock().unwrap().stands_by;
+    let is_probe = request.uri().path() == "/healthz";
+    if is_probe {
+        let _ = desk.probes.send((Instant::now(), ()));
+    }
     if !stands_by {
         return next.run(request).await;
     }
-    if request.uri().path() == "/healthz" {
+    if is_probe {
         return STANDS_BY.into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": 503, "detail": STANDS_BY }))).into_response()

@@ -17,11 +17,13 @@ use tokio::task::JoinHandle;
 
 use crate::agent::call::replayed_reports::ReplayedReports;
 use crate::agent::call::reply_path::ReplyPath;
-use crate::agent::call::turn::{in_turn, pause};
+use crate::agent::call::turn::{Patience, in_turn, pause};
 use crate::agent::link::context::LinkContext;
 use crate::agent::node_client::NodeClientError;
+use crate::agent::nodes::Handovers;
 use crate::contract::{CallDecision, CallEvent, CallEvents, CallReport, CallRequest, CallView};
 use crate::core::base::name::{CallId, LegId};
+use crate::core::base::node_list::InUse;
 use crate::core::routing::route::{Reason, Route};
 use crate::monitor::brief;
 use crate::monitor::metrics::agent as metrics;
@@ -33,9 +35,6 @@ const BATCH: usize = 32;
 
 /// Times that the task of one call may break before its call is left alone.
 const BROKEN_MAX: u32 = 3;
-
-/// How many times a report of a call that is over is tried again.
-const TRIES_AFTER_END: u32 = 60;
 
 /// How a call comes to us.
 #[derive(Debug)]
@@ -125,8 +124,9 @@ struct Task {
     /// Why the call went on, as far as we know.
     routed: Reason,
     replayed: ReplayedReports,
+    patience: Patience,
     /// Tells when a node works again.
-    recoveries: watch::Receiver<()>,
+    in_use: watch::Receiver<InUse>,
     /// See [`CallHandle::over`].
     over: Arc<OnceLock<CallId>>,
 }
@@ -134,14 +134,14 @@ struct Task {
 impl Task {
     fn new(context: &Arc<LinkContext>, request: CallRequest, routed: Reason) -> Task {
         let (context, replayed) = (Arc::clone(context), ReplayedReports::default());
-        let recoveries = context.shared.node.recoveries();
-        Task { context, request, call: None, routed, replayed, recoveries, over: Arc::default() }
+        let (patience, in_use) = (Patience::default(), context.shared.node.watch());
+        Task { context, request, call: None, routed, replayed, patience, in_use, over: Arc::default() }
     }
 
     async fn run(mut self, start: Start, mut events: UnboundedReceiver<Told>) {
         let stop = self.context.shared.stop.clone();
         // From before the first request: the node that answers it may be left right afterwards.
-        let mut retells = self.context.shared.node.retells();
+        let mut handovers = self.context.shared.node.handovers();
         let work = async {
             match start {
                 // If it breaks, its socket closes or its hold runs out: the dialplan goes on.
@@ -150,7 +150,7 @@ impl Task {
             }
             // What it reports when it breaks is lost, and the rest of the call is still told.
             for _ in 0..BROKEN_MAX {
-                if brief("call", self.follow(&mut events, &mut retells)).await.is_some() {
+                if brief("call", self.follow(&mut events, &mut handovers)).await.is_some() {
                     return;
                 }
             }
@@ -232,7 +232,7 @@ impl Task {
     }
 
     /// Reports until the call is over.
-    async fn follow(&mut self, events: &mut UnboundedReceiver<Told>, retells: &mut watch::Receiver<()>) {
+    async fn follow(&mut self, events: &mut UnboundedReceiver<Told>, handovers: &mut Handovers) {
         if self.call.is_none() {
             // The node must know the call before it is answered, or a client that binds during the
             // ringing would come too late.
@@ -244,7 +244,7 @@ impl Task {
                 biased;
                 told = events.recv_many(&mut batch, BATCH) => told,
                 // The node may have lost the call. A report without events finds that out.
-                () = in_turn(retells) => {
+                () = in_turn(handovers) => {
                     self.report(&CallEvents { events: Vec::new() }, events).await;
                     continue;
                 }
@@ -283,7 +283,7 @@ impl Task {
                     return self.context.send_messages(reply.sip);
                 }
                 // It lost the call, or never wrote it down: it gets to know it again.
-                Err(error) if error.is_unknown_call() && attempt < TRIES_AFTER_END => {
+                Err(error) if error.is_unknown_call() => {
                     self.call = None;
                     // It says so of a call that it has just registered: not in a tight circle.
                     if attempt > 1 && !self.wait(attempt, &error, more).await {
@@ -328,19 +328,19 @@ impl Task {
 
     /// Waits before the next attempt; false when the call is long over.
     async fn wait(&mut self, attempt: u32, error: &NodeClientError, more: &UnboundedReceiver<Told>) -> bool {
-        if attempt > TRIES_AFTER_END && more.is_closed() {
+        if !self.patience.lasts(more.is_closed()) {
             tracing::warn!(%error, leg = %self.request.leg, "gave up telling the node about a call that is over");
             return false;
         }
         metrics::report_retried(&self.context.pbx.name);
-        pause(attempt, &mut self.recoveries).await;
+        pause(attempt, &mut self.in_use).await;
         true
     }
 }
 
 /// The calls on this PBX that the node takes for live; asks until it says.
 pub(super) async fn live_calls(context: Arc<LinkContext>) -> Vec<CallView> {
-    let mut recoveries = context.shared.node.recoveries();
+    let mut in_use = context.shared.node.watch();
     for attempt in 1.. {
         match context.shared.node.live_calls(&context.pbx.name).await {
             Ok(calls) => return calls,
@@ -348,7 +348,7 @@ pub(super) async fn live_calls(context: Arc<LinkContext>) -> Vec<CallView> {
                 tracing::warn!(%error, "the node does not tell its live calls");
                 break;
             }
-            Err(_) => pause(attempt, &mut recoveries).await,
+            Err(_) => pause(attempt, &mut in_use).await,
         }
     }
     Vec::new()
@@ -364,6 +364,8 @@ pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, last_seq
         let events = CallEvents { events: events.to_vec() };
         match context.shared.node.report(call, &events).await {
             Ok(reply) => context.send_messages(reply.sip),
+            // Nothing is left of it.
+            Err(error) if error.is_unknown_call() => return,
             Err(error) => return tracing::warn!(%error, %call, "could not end a call that is over"),
         }
     }

@@ -3,23 +3,56 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
+use crate::agent::nodes::Handovers;
 use crate::core::base::backoff::Backoff;
+use crate::core::base::node_list::InUse;
 
-/// The time within which all calls have spoken after a signal.
-const WITHIN: Duration = Duration::from_millis(500);
+/// The time in which all calls have spoken after a signal.
+const SPREAD: Duration = Duration::from_millis(500);
 
-/// Waits for a signal to all calls, and for this one's turn.
-pub(super) async fn in_turn(signal: &mut watch::Receiver<()>) {
-    let _ = signal.changed().await;
-    tokio::time::sleep(WITHIN.mul_f64(rand::random())).await;
+/// The part of each wait that no signal shortens: a node that refuses some requests and answers others must not be asked
+/// without end.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// How long a report of a call that is over is tried again.
+const KEPT_AFTER_END: Duration = Duration::from_secs(20 * 60);
+
+/// Waits until calls must be told again, and for this one's turn.
+pub(super) async fn in_turn(handovers: &mut Handovers) {
+    handovers.next().await;
+    sleep(SPREAD.mul_f64(rand::random())).await;
 }
 
-/// Waits before a request is repeated that has failed so many times, but no longer than until a node works again.
-pub(super) async fn pause(failures: u32, recoveries: &mut watch::Receiver<()>) {
+/// Waits before a request is repeated that has failed so many times. If the wait is a long one, a node that works again ends
+/// it.
+pub(super) async fn pause(failures: u32, in_use: &mut watch::Receiver<InUse>) {
+    let before = in_use.borrow().recoveries;
+    let wait = Backoff::HTTP.wait(failures, rand::random());
+    sleep(wait.min(LEAST)).await;
+    let recovers = async {
+        // Without a sender, the agent is over.
+        let _ = in_use.wait_for(|now| now.recoveries != before).await;
+        sleep(SPREAD.mul_f64(rand::random())).await;
+    };
     tokio::select! {
-        () = tokio::time::sleep(Backoff::HTTP.wait(failures, rand::random())) => {}
-        () = in_turn(recoveries) => {}
+        () = sleep(wait.saturating_sub(LEAST)) => {}
+        () = recovers => {}
+    }
+}
+
+/// How long reports of a call are tried: while it is up, and for a time after its end.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    /// Since when the call is known to be over.
+    over: Option<Instant>,
+}
+
+impl Patience {
+    /// Whether to try again.
+    pub(super) fn lasts(&mut self, is_over: bool) -> bool {
+        !is_over || self.over.get_or_insert_with(Instant::now).elapsed() < KEPT_AFTER_END
     }
 }
 
@@ -27,14 +60,39 @@ pub(super) async fn pause(failures: u32, recoveries: &mut watch::Receiver<()>) {
 mod tests {
     use super::*;
 
+    const IN_USE: InUse = InUse { node: 0, is_well: true, handovers: 0, recoveries: 0 };
+
+    /// Says without end that a node works again.
+    async fn recover(in_use: &watch::Sender<InUse>) {
+        loop {
+            in_use.send_modify(|now| now.recoveries += 1);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn paused(failures: u32, in_use: &watch::Sender<InUse>) -> Duration {
+        let (begun, mut seen) = (Instant::now(), in_use.subscribe());
+        tokio::select! {
+            () = pause(failures, &mut seen) => {}
+            () = recover(in_use) => {}
+        }
+        begun.elapsed()
+    }
+
     #[tokio::test]
-    async fn a_report_waits_no_longer_than_until_a_node_works_again() {
-        let sender = watch::Sender::new(());
-        let mut recoveries = sender.subscribe();
-        let waits = pause(20, &mut recoveries);
-        let (waited, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(10), waits), async {
-            sender.send_replace(());
-        });
-        assert!(waited.is_ok(), "it waits for its back-off, which is 15 s or more");
+    async fn a_node_that_works_again_ends_long_waits_and_no_short_ones() {
+        let in_use = watch::Sender::new(IN_USE);
+        let (short, long) = tokio::join!(paused(2, &in_use), paused(20, &in_use));
+        assert!(short >= Backoff::HTTP.first, "{short:?}");
+        assert!((LEAST..Duration::from_secs(10)).contains(&long), "{long:?}: its back-off is 15 s or more");
+    }
+
+    #[test]
+    fn how_long_a_call_that_is_over_is_told_has_nothing_to_do_with_attempts() {
+        let mut patience = Patience::default();
+        assert!((0..1_000).all(|_| patience.lasts(false)) && patience.over.is_none());
+        assert!((0..1_000).all(|_| patience.lasts(true)));
+        patience.over = patience.over.and_then(|at| at.checked_sub(KEPT_AFTER_END));
+        assert!(!patience.lasts(true));
     }
 }

@@ -69,7 +69,7 @@ impl Driver<'_> {
         // The first tick comes at once, when the session is attached.
         let mut tick = tokio::time::interval(CHECK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut retells = self.link.context.shared.node.retells();
+        let mut handovers = self.link.context.shared.node.handovers();
         let commands = Arc::clone(&self.commands);
         let mut closed = commands.closed();
         loop {
@@ -95,7 +95,7 @@ impl Driver<'_> {
                 }
                 input = self.pending.next() => input,
                 () = &mut closed, if attached => LinkInput::CommandsClosed,
-                _ = retells.changed(), if attached => LinkInput::NodeChanged,
+                () = handovers.next(), if attached => LinkInput::NodeChanged,
                 _ = tick.tick(), if attached => {
                     LinkInput::Tick { followed: self.link.follower.len(), doubts: self.link.follower.doubts() }
                 }

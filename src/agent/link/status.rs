@@ -3,12 +3,14 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::context::LinkContext;
 use crate::agent::node_client::NodeClientError;
 use crate::contract::{LinkState, PbxKind, PbxReport, SipMessageOutcome};
+use crate::core::base::node_list::InUse;
 use crate::monitor::metrics::agent as metrics;
 use crate::monitor::now;
 
@@ -132,27 +134,33 @@ impl LinkContext {
     }
 }
 
+/// Waits until another node or process than this is used: it knows nothing of the link.
+async fn knows_nothing(in_use: &mut watch::Receiver<InUse>, known: InUse) {
+    // Without a sender, the agent is over.
+    let _ = in_use.wait_for(|now| (now.node, now.handovers) != (known.node, known.handovers)).await;
+}
+
 /// Reports until `over`, and then once more, so that the node knows what was sent and that nobody
 /// is attached.
 pub(in crate::agent) fn report(context: &Arc<LinkContext>, over: CancellationToken) -> JoinHandle<()> {
     let context = Arc::clone(context);
     let (tasks, name, stop) = (context.shared.tasks.clone(), format!("reports of {}", context.pbx.name), over.clone());
     tasks.spawn(name, &stop, async move {
-        let mut moves = context.shared.node.moves();
+        let mut in_use = context.shared.node.watch();
         while !over.is_cancelled() {
+            let known = *in_use.borrow();
             if let Err(error) = context.report_status().await {
                 // What changes meanwhile is told with the next attempt, not by more of them.
                 let pause = if error.is_absent() && !error.is_auth() { AGAIN } else { EVERY };
                 tokio::select! {
                     () = tokio::time::sleep(pause) => continue,
-                    _ = moves.changed() => continue,
+                    () = knows_nothing(&mut in_use, known) => continue,
                     () = over.cancelled() => break,
                 }
             }
             tokio::select! {
                 () = context.status_changed.notified() => {}
-                // The next node knows nothing of the link.
-                _ = moves.changed() => {}
+                () = knows_nothing(&mut in_use, known) => {}
                 () = async {
                     context.messages_sent.notified().await;
                     tokio::time::sleep(OUTCOMES_WITHIN).await;

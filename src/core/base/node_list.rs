@@ -8,9 +8,9 @@ use super::breaker::Breaker;
 /// An answer that comes later than this shows that a node is slow. With less time left, no other node is asked.
 pub const PROMPT: Duration = Duration::from_millis(80);
 
-/// How long a node that failed or was late takes no time from one that is well. While calls are up, each node is asked for a
-/// sign of life more often than that.
-const RESTS: Duration = Duration::from_secs(1);
+/// How long a node that failed is spared: it takes no time from one that is well, and the agent does not go over to it if it
+/// could not work. While calls are up, each node is asked for a sign of life more often than that.
+const SPARED_FOR: Duration = Duration::from_secs(1);
 
 /// What the first of several nodes gets of the time for a decision.
 pub fn first_share(left: Duration) -> Duration {
@@ -20,56 +20,64 @@ pub fn first_share(left: Duration) -> Duration {
 /// The nodes of an agent, by their place in its configuration. One of them is in use, at first the first.
 ///
 /// A node is *untried* until it answers or fails. It is *well* after an answer, *late* after one answer that did not come in a
-/// short time, and *failed* after a failure.
+/// short time, and *failed* after a failure. For a second it is *spared* if it could not do what it was asked to do, or if the
+/// agent has left it.
 ///
 /// | node | its state | event | next |
 /// |---|---|---|---|
-/// | any | any | answered | it is well; it is in use if the node in use has failed |
+/// | any | any | answered | it is well; if the node in use has failed and this one is not spared, it is in use |
 /// | any | untried, well | late | it is late |
-/// | any | late, failed | late | as if it had failed |
-/// | in use | any | failed, and others are well | it has failed; the next of these is in use |
-/// | in use | any | failed, and no other is well | it has failed, and stays in use |
+/// | any | late, failed | late, and was asked after that | as if it had failed |
+/// | in use | any | failed, and others are well and not spared | it has failed, and is spared; the next of these is in use |
+/// | in use | any | failed, and there is no such other | it has failed, and stays in use |
 /// | another | any | failed | it has failed |
 ///
 /// So the agent leaves a node only if that one fails, and only for one whose last word was an answer. It does not go back by
-/// itself. If the node in use has failed, no node is well.
+/// itself. A node may give signs of life while it can't work, so they don't end the time in which it is spared: whatever the
+/// nodes do, each is left at most once a second.
 ///
-/// What the node in use does shows what must be repeated there ([`NodeList::worked`]):
+/// The work of the node in use shows what must be repeated there: see [`InUse`].
 ///
-/// | the node in use | repeat |
-/// |---|---|
-/// | works, and another one did so last | all calls |
-/// | works after a failure with which it may have forgotten something | all calls |
-/// | works after another failure | what waits |
-/// | works | nothing |
-///
-/// Each question is for the node in use first. The others follow: first those in no trouble, then those whose trouble is the
-/// longest ago. Only an open [`Breaker`] keeps a node from being asked, and for decisions alone.
+/// Each question is for the node in use first. The others follow: first those that are well, then the untried, then those whose
+/// trouble is the longest ago. Only an open [`Breaker`] keeps a node from being asked, and for decisions alone.
 #[derive(Debug, Clone)]
 pub struct NodeList<T = Instant> {
     nodes: Vec<Node<T>>,
     in_use: usize,
-    /// The last node that worked while it was in use.
-    worked: Option<usize>,
+    /// Which process worked last.
+    worked: Option<Process>,
+    /// The node in use has failed since then.
+    is_broken: bool,
+    handovers: u32,
+    recoveries: u32,
+}
+
+/// What is known of the node in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InUse {
+    /// Its place in the list.
+    pub node: usize,
+    /// Its last word was an answer.
+    pub is_well: bool,
+    /// How many times another process worked than before. It may lack what that one was told.
+    pub handovers: u32,
+    /// How many times a node worked after a failure, or another process did: what waits may be tried again.
+    pub recoveries: u32,
 }
 
 #[derive(Debug, Clone)]
 struct Node<T> {
     state: State<T>,
-    /// What its failures since it last worked lead to.
-    repeat: Repeat,
+    /// When it last could not do what it was asked to do, or was left.
+    spared: Option<T>,
     breaker: Breaker<T>,
 }
 
-/// What must be repeated at a node that works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Repeat {
-    /// It has had everything.
-    Nothing,
-    /// What waits for a node that works.
-    Waiting,
-    /// All calls that are up, too: it may lack what it or another node was told last.
-    Calls,
+/// Who works: a process with this name, or an older node, which has no name for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Process {
+    Named(u128),
+    At(usize),
 }
 
 /// `at` is the time of the last failure or lateness.
@@ -93,60 +101,86 @@ impl<T: Copy> State<T> {
 impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     /// A list of so many nodes, at least one, each behind a breaker like this one.
     pub fn new(nodes: usize, breaker: &Breaker<T>) -> NodeList<T> {
-        let node = Node { state: State::Untried, repeat: Repeat::Nothing, breaker: breaker.clone() };
-        NodeList { nodes: vec![node; nodes.max(1)], in_use: 0, worked: None }
+        let node = Node { state: State::Untried, spared: None, breaker: breaker.clone() };
+        let nodes = vec![node; nodes.max(1)];
+        NodeList { nodes, in_use: 0, worked: None, is_broken: false, handovers: 0, recoveries: 0 }
     }
 
     /// The node in use.
-    pub fn in_use(&self) -> usize {
-        self.in_use
+    pub fn in_use(&self) -> InUse {
+        let is_well = self.nodes[self.in_use].state == State::Well;
+        InUse { node: self.in_use, is_well, handovers: self.handovers, recoveries: self.recoveries }
     }
 
-    /// Whether the node in use has failed. Then no other one is known to work.
+    /// Whether the node in use has failed.
     pub fn has_failed(&self) -> bool {
         matches!(self.nodes[self.in_use].state, State::Failed { .. })
     }
 
     /// Records that a node has answered. True if the agent goes over to it.
-    pub fn answered(&mut self, node: usize) -> bool {
+    pub fn answered(&mut self, node: usize, now: T) -> bool {
         self.nodes[node].state = State::Well;
-        self.has_failed() && std::mem::replace(&mut self.in_use, node) != node
-    }
-
-    /// Records that a node has done what it was asked to do, after [`NodeList::answered`]. A sign of life is no work.
-    pub fn worked(&mut self, node: usize) -> Repeat {
-        if node != self.in_use {
-            return Repeat::Nothing;
+        let moves = self.has_failed() && !self.is_spared(node, now);
+        if moves {
+            self.go_over(node, now);
         }
-        let is_another = self.worked.replace(node).is_some_and(|last| last != node);
-        let repeat = std::mem::replace(&mut self.nodes[node].repeat, Repeat::Nothing);
-        if is_another { Repeat::Calls } else { repeat }
+        moves
     }
 
-    /// Records that a node can't be reached, has taken too long, or says that it can't work, and whether it may have forgotten
-    /// something. Returns the node that the agent goes over to, if it does.
-    pub fn failed(&mut self, node: usize, forgets: bool, now: T) -> Option<usize> {
-        let failed = &mut self.nodes[node];
-        failed.state = State::Failed { at: now };
-        failed.repeat = failed.repeat.max(if forgets { Repeat::Calls } else { Repeat::Waiting });
+    /// Records that a node has done what it was asked to do, and the name of its process. True if the agent goes over to it. A
+    /// sign of life is no work.
+    pub fn worked(&mut self, node: usize, process: Option<u128>, now: T) -> bool {
+        let moves = self.answered(node, now);
+        if node == self.in_use {
+            let process = process.map_or(Process::At(node), Process::Named);
+            let is_another = self.worked.replace(process).is_some_and(|last| last != process);
+            let was_broken = std::mem::replace(&mut self.is_broken, false);
+            self.handovers += u32::from(is_another);
+            self.recoveries += u32::from(is_another || was_broken);
+        }
+        moves
+    }
+
+    /// Records that a node could not do what it was asked to do, before [`NodeList::failed`] or [`NodeList::late`].
+    pub fn spare(&mut self, node: usize, now: T) {
+        self.nodes[node].spared = Some(now);
+    }
+
+    /// Records that a node can't be reached, has taken too long, or says that it can't work. Returns the node that the agent
+    /// goes over to, if it does.
+    pub fn failed(&mut self, node: usize, now: T) -> Option<usize> {
+        self.nodes[node].state = State::Failed { at: now };
         if node != self.in_use {
             return None;
         }
-        let next = self.ring().find(|other| self.nodes[*other].state == State::Well)?;
-        self.in_use = next;
+        self.is_broken = true;
+        let is_next = |other: &usize| self.nodes[*other].state == State::Well && !self.is_spared(*other, now);
+        let next = self.ring().find(is_next)?;
+        self.go_over(next, now);
         Some(next)
     }
 
-    /// Records that a node has not answered in a time that may have been too short. Returns the node that the agent goes over
-    /// to, if it does.
-    pub fn late(&mut self, node: usize, now: T) -> Option<usize> {
-        match self.nodes[node].state {
-            State::Untried | State::Well => {
+    /// Records that a node has not answered what it was `asked` then, in a time that may have been too short. Returns the node
+    /// that the agent goes over to, if it does.
+    pub fn late(&mut self, node: usize, asked: T, now: T) -> Option<usize> {
+        match self.nodes[node].state.trouble() {
+            None => {
                 self.nodes[node].state = State::Late { at: now };
                 None
             }
-            State::Late { .. } | State::Failed { .. } => self.failed(node, false, now),
+            // Both waited at the same time, so that is one and the same trouble.
+            Some(at) if asked < at => None,
+            Some(_) => self.failed(node, now),
         }
+    }
+
+    fn go_over(&mut self, node: usize, now: T) {
+        self.spare(self.in_use, now);
+        self.in_use = node;
+    }
+
+    fn is_spared(&self, node: usize, now: T) -> bool {
+        self.nodes[node].spared.is_some_and(|at| now < at + SPARED_FOR)
     }
 
     /// The next node to ask, if there is one that has not been `tried`.
@@ -165,8 +199,8 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     pub fn share(&self, node: usize, tried: &[usize], left: Duration, now: T) -> Duration {
         let is_well = self.nodes[node].state == State::Well;
         let is_spare = |other: &usize| {
-            let rests = is_well && self.nodes[*other].state.trouble().is_some_and(|at| now < at + RESTS);
-            *other != node && !rests && !self.nodes[*other].breaker.rests(now)
+            let is_spared = is_well && self.nodes[*other].state.trouble().is_some_and(|at| now < at + SPARED_FOR);
+            *other != node && !is_spared && !self.nodes[*other].breaker.rests(now)
         };
         let share = first_share(left);
         if left - share >= PROMPT && self.order(tried).iter().any(is_spare) { share } else { left }
@@ -185,7 +219,8 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     /// The nodes that have not been tried, in the order in which they are asked.
     fn order(&self, tried: &[usize]) -> Vec<usize> {
         let mut order: Vec<usize> = self.ring().collect();
-        order[1..].sort_by_key(|node| self.nodes[*node].state.trouble());
+        let rank = |node: &usize| (self.nodes[*node].state != State::Well, self.nodes[*node].state.trouble());
+        order[1..].sort_by_key(rank);
         order.retain(|node| !tried.contains(node));
         order
     }

@@ -15,66 +15,101 @@ fn list(nodes: usize) -> NodeList<Duration> {
     NodeList::new(nodes, &Breaker::new(3, MS(2_000)))
 }
 
+fn used(list: &NodeList<Duration>) -> usize {
+    list.in_use().node
+}
+
 #[test]
 fn a_node_that_answers_is_used_when_the_one_in_use_fails_and_it_stays_in_use() {
     let mut list = list(3);
-    assert!(!list.answered(0) && !list.answered(2), "the first is well");
-    assert_eq!((list.in_use(), list.failed(0, false, T0)), (0, Some(2)));
-    assert!(!list.answered(0) && !list.answered(1), "they are back, and nobody needs them");
-    assert_eq!((list.in_use(), list.next(&[]), list.ask(&[], T0)), (2, Some(2), Some(2)));
-    assert_eq!(list.failed(2, false, MS(1_000_000)), Some(0));
+    assert!(!list.answered(0, T0) && !list.answered(2, T0), "the first is well");
+    assert_eq!((used(&list), list.failed(0, T0)), (0, Some(2)));
+    assert!(!list.answered(0, T0) && !list.answered(1, T0), "they are back, and nobody needs them");
+    assert_eq!((used(&list), list.next(&[]), list.ask(&[], T0)), (2, Some(2), Some(2)));
+    assert_eq!(list.failed(2, MS(1_000_000)), Some(0));
 }
 
 #[test]
 fn no_node_is_left_for_one_that_has_not_answered() {
     let mut list = list(3);
-    assert_eq!(list.failed(0, false, T0), None, "the others are untried");
-    assert_eq!((list.failed(2, false, T0), list.late(1, T0)), (None, None));
-    assert!(list.has_failed() && list.in_use() == 0);
-    assert!(list.answered(2) && !list.has_failed());
-    assert!(!list.answered(0));
-    assert_eq!((list.in_use(), list.failed(2, false, T0)), (2, Some(0)));
+    assert_eq!(list.failed(0, T0), None, "the others are untried");
+    assert_eq!((list.failed(2, T0), list.late(1, T0, T0)), (None, None));
+    assert!(list.has_failed() && used(&list) == 0);
+    assert!(list.answered(2, T0) && !list.has_failed());
+    assert!(!list.answered(0, T0));
+    assert_eq!((used(&list), list.failed(2, MS(1_000))), (2, Some(0)));
+}
+
+#[test]
+fn a_node_that_could_not_work_or_was_left_is_spared_for_a_second_whatever_its_signs_of_life() {
+    let mut list = list(2);
+    list.spare(1, T0);
+    assert_eq!((list.answered(1, T0), list.failed(0, MS(999)), list.answered(1, MS(999))), (false, None, false));
+    assert!(list.answered(1, MS(1_000)), "this is its second");
+    assert_eq!((list.answered(0, MS(1_500)), list.failed(1, MS(1_999)), used(&list)), (false, None, 1));
+    assert_eq!((list.failed(1, MS(2_000)), used(&list)), (Some(0), 0), "the first one was left a second ago");
 }
 
 #[test]
 fn a_short_time_without_an_answer_counts_only_if_it_is_the_second_in_a_row() {
     let mut list = list(2);
-    assert!(!list.answered(0) && !list.answered(1));
-    assert_eq!(list.late(0, T0), None);
-    assert!(!list.answered(0), "it answers again");
-    assert_eq!((list.late(0, T0), list.in_use()), (None, 0));
-    assert_eq!((list.late(0, T0), list.in_use()), (Some(1), 1));
+    assert!(!list.answered(0, T0) && !list.answered(1, T0));
+    assert_eq!(list.late(0, T0, MS(100)), None);
+    assert!(!list.answered(0, MS(100)), "it answers again");
+    assert_eq!((list.late(0, MS(100), MS(200)), used(&list)), (None, 0));
+    assert_eq!((list.late(0, MS(199), MS(299)), used(&list)), (None, 0), "both waited at the same time");
+    assert_eq!((list.late(0, MS(200), MS(300)), used(&list)), (Some(1), 1));
+}
+
+/// How often calls must be told again, and how often what waits may be.
+fn repeats(list: &NodeList<Duration>) -> (u32, u32) {
+    let InUse { handovers, recoveries, .. } = list.in_use();
+    (handovers, recoveries)
 }
 
 #[test]
-fn calls_are_told_again_to_another_node_and_to_one_that_may_have_forgotten_them() {
+fn calls_are_told_again_if_and_only_if_another_process_works() {
     let mut list = list(2);
-    let works = |list: &mut NodeList<Duration>, node| {
-        list.answered(node);
-        list.worked(node)
-    };
-    assert_eq!((works(&mut list, 0), works(&mut list, 0)), (Repeat::Nothing, Repeat::Nothing));
-    assert_eq!(works(&mut list, 1), Repeat::Nothing, "it is not in use");
-    // The agent goes over and back, and the other one does nothing meanwhile.
-    assert_eq!((list.failed(0, false, T0), list.failed(1, true, T0)), (Some(1), None));
-    assert_eq!(works(&mut list, 0), Repeat::Waiting);
-    assert_eq!(works(&mut list, 0), Repeat::Nothing);
-    list.answered(1);
-    assert_eq!(list.failed(0, false, T0), Some(1));
-    assert_eq!((works(&mut list, 1), works(&mut list, 1)), (Repeat::Calls, Repeat::Nothing));
-    // This one has forgotten nothing, and was told nothing meanwhile.
-    assert_eq!((list.failed(1, false, T0), works(&mut list, 0)), (None, Repeat::Calls));
-    assert_eq!(works(&mut list, 0), Repeat::Nothing);
-    // It may have been restarted, and a sign of life does not say what it has forgotten.
-    assert_eq!((list.failed(0, true, T0), list.failed(0, false, T0), list.answered(0)), (None, None, false));
-    assert_eq!((works(&mut list, 0), works(&mut list, 0)), (Repeat::Calls, Repeat::Nothing));
+    assert!(!list.worked(0, Some(7), T0) && !list.worked(1, Some(8), T0));
+    assert_eq!(repeats(&list), (0, 0), "the second one is not in use");
+    // It was only slow, or without its database.
+    assert_eq!((list.failed(0, T0), used(&list)), (Some(1), 1));
+    assert_eq!(list.failed(1, MS(1_000)), None);
+    assert!(list.worked(0, Some(7), MS(1_000)) && !list.worked(0, Some(7), MS(1_000)));
+    assert_eq!(repeats(&list), (0, 1));
+    // It was restarted. A sign of life does not say whether it works.
+    assert!(!list.answered(0, MS(1_000)) && repeats(&list) == (0, 1));
+    assert!(!list.worked(0, Some(9), MS(1_000)) && !list.worked(0, Some(9), MS(1_000)));
+    assert_eq!(repeats(&list), (1, 2));
+    // The same process has two addresses.
+    list.answered(1, MS(2_000));
+    assert_eq!(list.failed(0, MS(2_000)), Some(1));
+    assert!(!list.worked(1, Some(9), MS(2_000)));
+    assert_eq!(repeats(&list), (1, 3));
 }
 
 #[test]
-fn the_node_in_use_is_asked_first_and_then_those_whose_trouble_is_the_longest_ago() {
-    let mut list = list(4);
-    list.failed(1, false, MS(20));
-    list.late(2, MS(10));
+fn an_older_node_which_names_no_process_is_told_again_if_another_node_worked_last() {
+    let mut list = list(2);
+    for (now, node, expected) in [(0, 0, (0, 0)), (1, 1, (1, 1)), (2, 0, (2, 2))] {
+        let now = MS(now * 1_000);
+        list.answered(node, now);
+        list.failed(1 - node, now);
+        list.worked(node, None, now);
+        list.worked(node, None, now);
+        assert_eq!(repeats(&list), expected, "{now:?}");
+    }
+    list.failed(0, MS(2_000));
+    list.worked(0, None, MS(2_000));
+    assert_eq!(repeats(&list), (2, 3), "what waits may be tried again");
+}
+
+#[test]
+fn the_node_in_use_is_asked_first_then_those_that_are_well_and_those_whose_trouble_is_the_longest_ago() {
+    let mut list = list(5);
+    list.failed(1, MS(20));
+    list.late(2, MS(10), MS(10));
+    list.answered(4, T0);
     let asked = |list: &NodeList<Duration>| {
         let mut tried = Vec::new();
         while let Some(node) = list.next(&tried) {
@@ -82,10 +117,11 @@ fn the_node_in_use_is_asked_first_and_then_those_whose_trouble_is_the_longest_ag
         }
         tried
     };
-    assert_eq!(asked(&list), [0, 3, 2, 1]);
-    list.failed(0, false, MS(30));
-    list.failed(2, false, MS(40));
-    assert_eq!(asked(&list), [0, 3, 1, 2], "no other one is known to work");
+    assert_eq!(asked(&list), [0, 4, 3, 2, 1]);
+    list.failed(4, MS(30));
+    list.failed(0, MS(30));
+    list.failed(2, MS(40));
+    assert_eq!(asked(&list), [0, 3, 1, 4, 2], "no other one is known to work");
 }
 
 #[test]
@@ -105,16 +141,16 @@ fn each_node_is_asked_once_and_a_node_whose_breaker_is_open_is_not() {
 fn a_single_node_gets_all_the_time_and_two_share_it_if_there_is_enough() {
     assert_eq!(list(1).share(0, &[], MS(400), T0), MS(400));
     let mut two = list(2);
-    two.answered(0);
+    two.answered(0, T0);
     assert_eq!(two.share(0, &[], MS(400), T0), MS(240));
     assert_eq!(two.share(0, &[], MS(200), T0), MS(120));
     assert_eq!(two.share(0, &[], MS(190), T0), MS(190), "too little would be left");
     assert_eq!(two.share(0, &[1], MS(400), T0), MS(400), "the other one has been asked");
-    two.failed(1, false, T0);
+    two.failed(1, T0);
     assert_eq!(two.share(0, &[], MS(400), MS(999)), MS(400), "the other one has just failed");
     assert_eq!(two.share(0, &[], MS(400), MS(1_000)), MS(240));
-    two.failed(1, false, MS(1_000));
-    two.failed(0, false, MS(1_000));
+    two.failed(1, MS(1_000));
+    two.failed(0, MS(1_000));
     assert_eq!(two.share(0, &[], MS(400), MS(1_000)), MS(240), "so has this one");
     (0..3).for_each(|_| _ = two.undecided(1, MS(1_000)));
     assert_eq!(two.share(0, &[], MS(400), MS(1_000)), MS(400), "its breaker is open");
@@ -139,22 +175,24 @@ fn decide(list: &mut NodeList<Duration>, now: &mut Duration, how: &[How]) -> Opt
         tried.push(node);
         match how[node] {
             How::Decides => {
-                list.answered(node);
+                list.worked(node, None, *now);
                 list.decided(node);
                 return Some(node);
             }
             How::Refuses => {
-                list.failed(node, false, *now);
+                list.failed(node, *now);
                 list.decided(node);
             }
             How::Silent => {
+                let asked = *now;
                 *now += share;
+                list.spare(node, *now);
                 match share < first_share(DEADLINE) {
-                    true => list.late(node, *now),
-                    false => list.failed(node, false, *now),
+                    true => list.late(node, asked, *now),
+                    false => list.failed(node, *now),
                 };
                 if list.undecided(node, *now) {
-                    list.failed(node, false, *now);
+                    list.failed(node, *now);
                 }
             }
         }
@@ -166,7 +204,7 @@ fn decide(list: &mut NodeList<Duration>, now: &mut Duration, how: &[How]) -> Opt
 fn one_slow_decision_leads_no_call_to_a_stand_by_that_is_dead() {
     let mut list = list(2);
     let mut now = MS(10_000);
-    list.answered(0);
+    list.answered(0, now);
     assert_eq!(decide(&mut list, &mut now, &[How::Silent, How::Silent]), None);
     for _ in 0..10 {
         assert_eq!(decide(&mut list, &mut now, &[How::Decides, How::Silent]), Some(0));
@@ -178,7 +216,7 @@ fn a_stand_by_that_becomes_ready_decides_the_next_call() {
     for every in [MS(10), MS(300), MS(700), MS(3_000)] {
         let mut list = list(2);
         let mut now = MS(10_000);
-        list.answered(0);
+        list.answered(0, now);
         while now < MS(15_000) {
             assert_eq!(decide(&mut list, &mut now, &[How::Silent, How::Refuses]), None);
             now += every;
@@ -191,6 +229,8 @@ fn a_stand_by_that_becomes_ready_decides_the_next_call() {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Answered(usize),
+    Worked(usize),
+    Refused(usize),
     Failed(usize),
     Late(usize),
     Decided(usize),
@@ -201,6 +241,8 @@ enum Step {
 fn step(nodes: usize) -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..nodes).prop_map(Step::Answered),
+        (0..nodes).prop_map(Step::Worked),
+        (0..nodes).prop_map(Step::Refused),
         (0..nodes).prop_map(Step::Failed),
         (0..nodes).prop_map(Step::Late),
         (0..nodes).prop_map(Step::Decided),
@@ -211,11 +253,16 @@ fn step(nodes: usize) -> impl Strategy<Value = Step> {
 
 /// Does it, and returns whether another node is in use then.
 fn take(list: &mut NodeList<Duration>, step: Step, now: Duration) -> bool {
-    let before = list.in_use();
+    let before = used(list);
     match step {
-        Step::Answered(node) => assert_eq!(list.answered(node), list.in_use() != before),
-        Step::Failed(node) => assert_eq!(list.failed(node, false, now).is_some(), list.in_use() != before),
-        Step::Late(node) => assert_eq!(list.late(node, now).is_some(), list.in_use() != before),
+        Step::Answered(node) => assert_eq!(list.answered(node, now), used(list) != before),
+        Step::Worked(node) => assert_eq!(list.worked(node, None, now), used(list) != before),
+        Step::Refused(node) => {
+            list.spare(node, now);
+            assert_eq!(list.failed(node, now).is_some(), used(list) != before);
+        }
+        Step::Failed(node) => assert_eq!(list.failed(node, now).is_some(), used(list) != before),
+        Step::Late(node) => assert_eq!(list.late(node, now, now).is_some(), used(list) != before),
         Step::Decided(node) => _ = list.decided(node),
         Step::Undecided(node) => _ = list.undecided(node, now),
         Step::Ask(tried) => {
@@ -224,7 +271,7 @@ fn take(list: &mut NodeList<Duration>, step: Step, now: Duration) -> bool {
             assert!(asked.is_none_or(|node| !tried.contains(&node)), "{asked:?}");
         }
     }
-    list.in_use() != before
+    used(list) != before
 }
 
 /// What happens to nodes, and how long after what was before.
@@ -256,26 +303,63 @@ proptest! {
         let mut now = T0;
         // What each is, as far as the table says. One that has failed was late, too.
         let (mut well, mut failed, mut late) = (vec![false; nodes], vec![false; nodes], vec![false; nodes]);
+        let mut spared: Vec<Option<Duration>> = vec![None; nodes];
         for (ms, step) in steps {
             now += MS(ms);
-            let before = list.in_use();
+            let before = used(&list);
             let moved = take(&mut list, step, now);
+            if let Step::Refused(node) = step {
+                spared[node] = Some(now);
+            }
             match step {
-                Step::Answered(node) => (well[node], failed[node], late[node]) = (true, false, false),
-                Step::Failed(node) => (well[node], failed[node], late[node]) = (false, true, true),
+                Step::Answered(node) | Step::Worked(node) => (well[node], failed[node], late[node]) = (true, false, false),
+                Step::Failed(node) | Step::Refused(node) => (well[node], failed[node], late[node]) = (false, true, true),
                 Step::Late(node) => {
                     failed[node] |= late[node];
                     (well[node], late[node]) = (false, true);
                 }
                 _ => {}
             }
-            let used = list.in_use();
-            prop_assert!(!moved || failed[before] && well[used], "{step:?}: from {before} to {used}");
-            prop_assert_eq!(list.has_failed(), failed[used]);
-            prop_assert!(!failed[used] || !well.contains(&true), "{used} has failed, and is used: {well:?}");
+            let used = used(&list);
+            let is_spared = |node: usize| spared[node].is_some_and(|at| now < at + SPARED_FOR);
+            prop_assert!(!moved || failed[before] && well[used] && !is_spared(used), "{step:?}: from {before} to {used}");
+            if moved {
+                spared[before] = Some(now);
+            }
+            prop_assert_eq!((list.has_failed(), list.in_use().is_well), (failed[used], well[used]));
             let share = list.share(used, &[], MS(400), now);
             prop_assert!(share == MS(400) || share == MS(240) && nodes > 1, "{share:?}");
         }
+    }
+
+    #[test]
+    fn whatever_the_nodes_do_each_is_left_at_most_once_a_second((nodes, steps) in nodes_and_steps()) {
+        let mut list = list(nodes);
+        let mut now = T0;
+        let mut left: Vec<Option<Duration>> = vec![None; nodes];
+        for (ms, step) in steps {
+            now += MS(ms);
+            let before = used(&list);
+            if take(&mut list, step, now) {
+                let last = left[before].replace(now);
+                prop_assert!(last.is_none_or(|last| now >= last + MS(1_000)), "{before}: {last:?}, {now:?}");
+            }
+        }
+    }
+
+    /// A node in use that has failed is not kept for long if another one answers.
+    #[test]
+    fn a_node_that_has_failed_is_left_as_soon_as_none_is_spared((nodes, steps) in nodes_and_steps()) {
+        let mut list = list(nodes);
+        let mut now = T0;
+        for (ms, step) in steps {
+            now += MS(ms);
+            take(&mut list, step, now);
+        }
+        now += MS(1_000);
+        let has_failed = list.has_failed();
+        let other = (used(&list) + 1) % nodes;
+        prop_assert_eq!(list.answered(other, now), has_failed && nodes > 1);
     }
 
     #[test]
@@ -291,7 +375,7 @@ proptest! {
         while let Some(node) = list.ask(&tried, now) {
             tried.push(node);
         }
-        prop_assert_eq!((tried.first().copied(), tried.len()), (Some(list.in_use()), nodes));
+        prop_assert_eq!((tried.first().copied(), tried.len()), (Some(used(&list)), nodes));
     }
 
     /// Also while no node is asked for a sign of life.
