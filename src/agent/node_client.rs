@@ -30,8 +30,8 @@ pub(super) const PROBE_WITHIN: Duration = Duration::from_millis(400);
 /// How long an error or a sign of life may be, in bytes.
 const ERROR_MAX: usize = 64 * 1024;
 
-/// How long another answer may be, in bytes.
-const ANSWER_MAX: usize = 1024 * 1024;
+/// How long another answer may be, in bytes: 256 SIP messages of 4 kB fit, 128 new ones and 128 that are repeated.
+const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
 /// How long a list of calls may be, in bytes: 10,000 calls fit.
 const LIST_MAX: usize = 64 * 1024 * 1024;

@@ -146,18 +146,18 @@ impl Nodes {
         let now = Instant::now();
         let is_short = matches!(error, NodeClientError::Late(within) if *within < self.enough);
         let next = self.list(|list| {
-            let at = match asked {
-                AskedFor::Life(at) => at,
-                AskedFor::Work(at) => {
-                    // The signs of life of one that stands by say so, too: once it is well, it works.
-                    if !error.stands_by() {
-                        list.spare(node, now);
-                    }
-                    at
-                }
-            };
-            if is_short { list.late(node, at, now) } else { list.failed(node, now) }
+            let (AskedFor::Life(at) | AskedFor::Work(at)) = asked;
+            let next = if is_short { list.late(node, at, now) } else { list.failed(node, now) };
+            // The signs of life of one that stands by say so, too: once it is well, it works.
+            if matches!(asked, AskedFor::Work(_)) && !error.stands_by() {
+                list.spare(node, now);
+            }
+            next
         });
+        self.log_failure(node, error, next);
+    }
+
+    fn log_failure(&self, node: usize, error: &NodeClientError, next: Option<usize>) {
         if let Some(next) = next {
             tracing::warn!(node = self.name(node), %error, next = self.name(next), "the node does not work: using the next one");
         }
@@ -183,7 +183,8 @@ impl Nodes {
             Err(error) if !error.is_refusal() => {
                 if self.list(|list| list.undecided(node, Instant::now())) {
                     tracing::warn!(node = name, %error, "the node failed several times in a row: calls go on without asking it");
-                    self.failed(node, error, AskedFor::Work(asked));
+                    let next = self.list(|list| list.failed(node, Instant::now()));
+                    self.log_failure(node, error, next);
                 }
             }
             _ => {
@@ -233,6 +234,15 @@ mod tests {
 
     fn refused<A>(detail: &str) -> Result<Answer<A>, NodeClientError> {
         Err(NodeClientError::Refused { status: 503, detail: detail.to_owned() })
+    }
+
+    #[test]
+    fn the_agent_goes_over_to_a_node_that_was_late_once_in_a_short_time() {
+        let nodes = two();
+        nodes.failed(1, &NodeClientError::Late(MS(160)), AskedFor::Work(Instant::now()));
+        nodes.is_alive(1);
+        nodes.failed(0, &NodeClientError::Late(MS(400)), AskedFor::Work(Instant::now()));
+        assert_eq!(nodes.in_use(), 1);
     }
 
     #[test]

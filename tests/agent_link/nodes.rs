@@ -14,8 +14,8 @@ use crate::scripted::{Freeswitch, Heard, Node, Running, agent_of, config, until,
 /// How long the snippet lets a call wait.
 const HOLD: Duration = Duration::from_millis(500);
 
-/// How long calls may go without decisions when a node dies.
-const SWITCHED: Duration = Duration::from_secs(2);
+/// How long calls may go without decisions when a node dies: less than a report waits for an answer.
+const SWITCHED: Duration = Duration::from_secs(4);
 
 /// How long a decision may take where no call waits: time that a busy machine keeps, too.
 const DEADLINE: Duration = Duration::from_millis(2_500);

@@ -141,9 +141,12 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
         moves
     }
 
-    /// Records that a node could not do what it was asked to do, before [`NodeList::failed`] or [`NodeList::late`].
+    /// Records that it was work that a node could not do, after [`NodeList::failed`] or [`NodeList::late`]. One that is only late
+    /// may do it the next time.
     pub fn spare(&mut self, node: usize, now: T) {
-        self.nodes[node].spared = Some(now);
+        if matches!(self.nodes[node].state, State::Failed { .. }) {
+            self.nodes[node].spared = Some(now);
+        }
     }
 
     /// Records that a node can't be reached, has taken too long, or says that it can't work. Returns the node that the agent

@@ -43,7 +43,7 @@ fn no_node_is_left_for_one_that_has_not_answered() {
 #[test]
 fn a_node_that_could_not_work_or_was_left_is_spared_for_a_second_whatever_its_signs_of_life() {
     let mut list = list(2);
-    list.spare(1, T0);
+    assert_eq!((list.failed(1, T0), list.spare(1, T0)), (None, ()));
     assert_eq!((list.answered(1, T0), list.failed(0, MS(999)), list.answered(1, MS(999))), (false, None, false));
     assert!(list.answered(1, MS(1_000)), "this is its second");
     assert_eq!((list.answered(0, MS(1_500)), list.failed(1, MS(1_999)), used(&list)), (false, None, 1));
@@ -186,11 +186,11 @@ fn decide(list: &mut NodeList<Duration>, now: &mut Duration, how: &[How]) -> Opt
             How::Silent => {
                 let asked = *now;
                 *now += share;
-                list.spare(node, *now);
                 match share < first_share(DEADLINE) {
                     true => list.late(node, asked, *now),
                     false => list.failed(node, *now),
                 };
+                list.spare(node, *now);
                 if list.undecided(node, *now) {
                     list.failed(node, *now);
                 }
@@ -258,8 +258,8 @@ fn take(list: &mut NodeList<Duration>, step: Step, now: Duration) -> bool {
         Step::Answered(node) => assert_eq!(list.answered(node, now), used(list) != before),
         Step::Worked(node) => assert_eq!(list.worked(node, None, now), used(list) != before),
         Step::Refused(node) => {
-            list.spare(node, now);
             assert_eq!(list.failed(node, now).is_some(), used(list) != before);
+            list.spare(node, now);
         }
         Step::Failed(node) => assert_eq!(list.failed(node, now).is_some(), used(list) != before),
         Step::Late(node) => assert_eq!(list.late(node, now, now).is_some(), used(list) != before),
