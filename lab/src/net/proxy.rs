@@ -1,5 +1,6 @@
 //! A TCP proxy that breaks links, such as that between an agent and the event socket of a PBX, or leads them elsewhere.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,15 +19,19 @@ struct Switches {
     /// Bytes that may still pass from the PBX before every link is cut.
     budget: Option<u64>,
     accepted: u64,
-    links: Vec<TcpStream>,
+    /// Both connections of each link that is up, by its number.
+    links: HashMap<u64, [TcpStream; 2]>,
+    /// The number of times that every link was cut.
+    cuts: u64,
     /// Where new links lead, if no longer to the first target.
     moved: Option<SocketAddr>,
 }
 
 impl Switches {
     fn cut(&mut self) {
-        for link in self.links.drain(..) {
-            let _ = link.shutdown(Shutdown::Both);
+        self.cuts += 1;
+        for connection in self.links.drain().flat_map(|(_, link)| link) {
+            let _ = connection.shutdown(Shutdown::Both);
         }
     }
 }
@@ -118,25 +123,41 @@ fn accept(listener: &TcpListener, target: SocketAddr, switches: &Arc<Mutex<Switc
             thread::sleep(TICK);
             continue;
         };
-        if lock(switches).refusing {
+        let (refusing, cuts, target) = {
+            let switches = lock(switches);
+            (switches.refusing, switches.cuts, switches.moved.unwrap_or(target))
+        };
+        if refusing {
             continue; // dropped: closed
         }
         lock(switches).accepted += 1;
-        let target = lock(switches).moved.unwrap_or(target);
         if let Ok(far) = TcpStream::connect(target) {
-            let _ = link(near, far, switches);
+            let _ = link(near, far, cuts, switches);
         }
     }
 }
 
-fn link(near: TcpStream, far: TcpStream, switches: &Arc<Mutex<Switches>>) -> std::io::Result<()> {
+/// `cuts` is the count from before the link was made: a cut since then cuts it too.
+fn link(near: TcpStream, far: TcpStream, cuts: u64, switches: &Arc<Mutex<Switches>>) -> std::io::Result<()> {
     near.set_nonblocking(false)?;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
-    lock(switches).links.extend([near.try_clone()?, far.try_clone()?]);
+    let both = [near.try_clone()?, far.try_clone()?];
+    let number = {
+        let mut switches = lock(switches);
+        if switches.cuts != cuts {
+            return Ok(()); // dropped: closed
+        }
+        let number = switches.accepted;
+        switches.links.insert(number, both);
+        number
+    };
     for (from, to, limited) in [(near.try_clone()?, far.try_clone()?, false), (far, near, true)] {
         let switches = Arc::clone(switches);
-        thread::spawn(move || pump(from, to, &switches, limited));
+        thread::spawn(move || {
+            pump(from, to, &switches, limited);
+            lock(&switches).links.remove(&number);
+        });
     }
     Ok(())
 }
