@@ -19,7 +19,7 @@ pub(crate) enum Reply {
     Silence,
     /// A route that adds nothing.
     Route(&'static str),
-    /// The same, that long after the announcement.
+    /// The same, that long after the announcement. As the agent, it answers none without a hold.
     LateRoute(&'static str, Duration),
     /// The packet trunk, with an address.
     Packet,
@@ -217,6 +217,9 @@ fn note(
     let reply = state.reply;
     drop(state);
     if let Reply::LateRoute(_, after) = reply {
+        if value("hold") == "0" {
+            return None;
+        }
         thread::sleep(after);
     }
     let mut variables = answer(reply)?;

@@ -135,12 +135,38 @@ fn a_late_answer_finds_the_way_out_of_an_asterisks_subroutines() {
         lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
         let _ = pbx.console("dialplan reload");
         let pstn = ringing(pbx.config().pstn);
-        let _agent = AgentDouble::start(pbx, late("pstn"));
+        let agent = AgentDouble::start(pbx, late("pstn"));
         for (calls, number) in [(2, inside), (4, wrapped)] {
             let report = Calls::new("1000", number).place(pbx.sip()).unwrap();
             assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
             assert_eq!(pstn.invites().len(), calls, "{}", pbx.log());
         }
+        agent.reply(Reply::Route("pstn"));
+        for (calls, number) in [(5, inside), (6, wrapped)] {
+            let report = Calls::new("1000", number).place(pbx.sip()).unwrap();
+            assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+            assert_eq!(pstn.invites().len(), calls, "an answer in time dials once: {}", pbx.log());
+        }
+    });
+}
+
+/// The dialplan has gone on to another number, which nobody was asked about in time.
+#[test]
+fn a_late_answer_to_an_asterisks_first_number_sends_the_second_one_nowhere() {
+    on_one(Kind::Asterisk, |pbx| {
+        let first = "+12125550199";
+        let more = format!(
+            "\n[from-internal](+)\nexten => {first},1,Gosub(sidecall-originating,s,1)\n same => n,Goto({NUMBER},1)\n"
+        );
+        let file = pbx.dir().join("etc/extensions.conf");
+        lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
+        let _ = pbx.console("dialplan reload");
+        let (pstn, packet) = (ringing(pbx.config().pstn), ringing(pbx.config().packet));
+        let agent = AgentDouble::start(pbx, late("packet"));
+        let report = Calls::new("1000", first).place(pbx.sip()).unwrap();
+        assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!(agent.announcements().len(), 2);
+        assert_eq!((pstn.invites().len(), packet.invites().len()), (2, 0), "{}", pbx.log());
     });
 }
 
