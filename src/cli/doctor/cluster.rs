@@ -42,7 +42,10 @@ fn standing_by(nodes: &[NodeView], now: UnixMillis) -> impl Iterator<Item = &Nod
 fn warnings(nodes: &[NodeView], now: UnixMillis, several: bool) -> Vec<(String, &'static str)> {
     if let Some(age) = unread_for(nodes, now) {
         let found = format!("the node hasn't read the list of nodes for {}", output::span(age));
-        return vec![(found, "look at the database, and at the node's log with RUST_LOG=debug; calls need no list")];
+        return vec![(
+            found,
+            "look at the database, and at the node's log with SIDECALL_LOG=debug; calls need no list",
+        )];
     }
     let mut warnings = Vec::new();
     let (here, gone): (Vec<&NodeView>, Vec<&NodeView>) = nodes.iter().partition(|node| node.is_here(now));
