@@ -91,39 +91,30 @@ async fn calls_are_told_again_to_another_process_and_what_waits_also_to_one_that
     }
 }
 
-/// The first one refused once, and the second one is dead.
-#[tokio::test]
-async fn a_report_goes_back_to_the_node_in_use_once_that_is_well_again() {
+/// A report to a node that refuses once, to one that is silent, and to the first one again, which then is well and answers so.
+async fn report_that_goes_back(status: &str, body: &str) -> Result<EventsReply, NodeClientError> {
     let (client, nodes) = client_of_silent(2).await;
     let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
-    let back = async {
+    let answers = async {
         answer(&nodes[0], "502 Bad Gateway", "").await;
         let _silent = nodes[1].accept().await.unwrap();
         client.nodes.is_alive(0);
-        answer(&nodes[0], "200 OK", r#"{ "over": false, "messages": [] }"#).await;
+        answer(&nodes[0], status, body).await;
     };
-    let (told, ()) =
-        timeout(REPORT_WITHIN - Duration::from_secs(1), async { tokio::join!(client.report(&call, &events), back) })
-            .await
-            .unwrap();
+    let told = async { tokio::join!(client.report(&call, &events), answers).0 };
+    timeout(REPORT_WITHIN - Duration::from_secs(1), told).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_report_goes_back_to_the_node_in_use_once_that_is_well_again() {
+    let told = report_that_goes_back("200 OK", r#"{ "over": false, "messages": [] }"#).await;
     assert!(told.is_ok(), "{told:?}");
 }
 
-/// It answers while its work fails.
+/// It gives signs of life while its work fails.
 #[tokio::test]
 async fn a_report_that_fails_everywhere_is_repeated_once_at_a_node_that_is_well_and_no_more() {
-    let (client, nodes) = client_of_silent(2).await;
-    let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
-    let fails = async {
-        answer(&nodes[0], "502 Bad Gateway", "").await;
-        let _silent = nodes[1].accept().await.unwrap();
-        client.nodes.is_alive(0);
-        answer(&nodes[0], "502 Bad Gateway", "").await;
-    };
-    let (told, ()) =
-        timeout(REPORT_WITHIN - Duration::from_secs(1), async { tokio::join!(client.report(&call, &events), fails) })
-            .await
-            .unwrap();
+    let told = report_that_goes_back("502 Bad Gateway", "").await;
     assert!(matches!(told, Err(NodeClientError::NotANode(_))), "{told:?}");
 }
 
