@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab::{CallReport, Calls, Habit, Kind, Pbx, PbxConfig, Phone};
 
 use crate::agent_double::{AgentDouble, Reply, listen_directly};
-use crate::{NUMBER, UUI, call, millis, on_one, packet, pstn, set_in_front};
+use crate::{NUMBER, UUI, add_extensions, call, millis, on_one, packet, pstn, set_in_front};
 
 pub(super) fn without_an_agent_nothing_happens(kind: Kind) {
     on_one(kind, |pbx| {
@@ -39,12 +39,10 @@ pub(super) fn a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has(k
         let second = "+12125550199";
         match pbx.kind() {
             Kind::Asterisk => {
-                let file = pbx.dir().join("etc/extensions.conf");
                 let more = format!(
                     "\n[from-internal](+)\nexten => {second},1,Gosub(sidecall-originating,s,1)\n same => n,Goto({NUMBER},1)\n"
                 );
-                lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
-                let _ = pbx.console("dialplan reload");
+                add_extensions(pbx, &more);
             }
             Kind::FreeSwitch => {
                 let file = pbx.dir().join("conf/dialplan/default/00_0_second.xml");
@@ -131,9 +129,7 @@ fn a_late_answer_finds_the_way_out_of_an_asterisks_subroutines() {
              [sub-trunk]\nexten => s,1,Dial(PJSIP/${{FILTER(+0-9,${{ARG2}})}}@${{ARG1}},60)\n same => n,Return()\n\
              [sub-announce]\nexten => s,1,Gosub(sidecall-originating,s,1(${{ARG1}}))\n same => n,Return()\n"
         );
-        let file = pbx.dir().join("etc/extensions.conf");
-        lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
-        let _ = pbx.console("dialplan reload");
+        add_extensions(pbx, &more);
         let pstn = ringing(pbx.config().pstn);
         let agent = AgentDouble::start(pbx, late("pstn"));
         for (calls, number) in [(2, inside), (4, wrapped)] {
@@ -158,9 +154,7 @@ fn a_late_answer_to_an_asterisks_first_number_sends_the_second_one_nowhere() {
         let more = format!(
             "\n[from-internal](+)\nexten => {first},1,Gosub(sidecall-originating,s,1)\n same => n,Goto({NUMBER},1)\n"
         );
-        let file = pbx.dir().join("etc/extensions.conf");
-        lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
-        let _ = pbx.console("dialplan reload");
+        add_extensions(pbx, &more);
         let (pstn, packet) = (ringing(pbx.config().pstn), ringing(pbx.config().packet));
         let agent = AgentDouble::start(pbx, late("packet"));
         let report = Calls::new("1000", first).place(pbx.sip()).unwrap();

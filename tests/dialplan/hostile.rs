@@ -2,7 +2,7 @@
 
 use lab::{Calls, Habit, Kind, PSTN, Phone};
 
-use crate::{on_one, pstn};
+use crate::{add_extensions, on_one, pstn};
 
 /// `set` expands its value twice, and FreeSWITCH's guard against `${` in a number overlooks `$\'{`. Such a route is the
 /// administrator's.
@@ -32,13 +32,11 @@ fn asterisk_lets_no_caller_write_into_the_documented_dial() {
         let documentation = lab::pbx::conf::project_file("docs/INSTALL.md").unwrap();
         let dial =
             documentation.lines().find(|line| line.contains("Dial(") && line.contains("@your-trunk,60")).unwrap();
-        let file = pbx.dir().join("etc/extensions.conf");
         let more = format!(
             "\n[from-trunk](+)\nexten => _[+0-9]X.,1,Gosub(sidecall-terminating,s,1)\n{}\n",
             dial.replace("your-trunk", "pstn")
         );
-        lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
-        let _ = pbx.console("dialplan reload");
+        add_extensions(pbx, &more);
         let phone = Phone::register_plain(pbx.sip(), "1001", &Habit::after(20_000)).unwrap();
         let pstn = pstn(pbx);
         let calls = Calls::new("+13015550199", "1001%26PJSIP%2F900123456789%40pstn%2C60").via(PSTN);

@@ -60,6 +60,13 @@ fn set_in_front(pbx: &Pbx, set: &str) {
     let _ = pbx.console("reloadxml");
 }
 
+/// Adds to an Asterisk's dialplan.
+fn add_extensions(pbx: &Pbx, more: &str) {
+    let file = pbx.dir().join("etc/extensions.conf");
+    lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + more)).unwrap();
+    let _ = pbx.console("dialplan reload");
+}
+
 fn call(pbx: &Pbx) -> CallReport {
     Calls::new("1000", NUMBER).place(pbx.sip()).unwrap()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab::{Calls, Habit, Kind, PACKET, Pbx, PbxConfig, Phone};
 
 use crate::agent_double::{AgentDouble, Reply};
-use crate::{NUMBER, UUI, call, millis, on_one_that_waits, packet, pstn};
+use crate::{NUMBER, UUI, add_extensions, call, millis, on_one_that_waits, packet, pstn};
 
 pub(super) fn the_packet_route_carries_the_address_and_the_caller_id(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
@@ -191,11 +191,8 @@ pub(super) fn early_media_comes_through_as_it_did(kind: Kind) {
 #[test]
 fn what_an_administrator_runs_at_hang_up_still_runs() {
     let Some(pbx) = lab::or_skip(Kind::Asterisk, Pbx::start(Kind::Asterisk)) else { return };
-    let plan = pbx.dir().join("etc/extensions.conf");
-    let mut text = std::fs::read_to_string(&plan).unwrap();
-    text += "\n[from-internal](+)\nexten => h,1,Set(GLOBAL(LAB_HUNG_UP)=${GLOBAL(LAB_HUNG_UP)}x)\n";
-    std::fs::write(&plan, text).unwrap();
-    let _ = pbx.console("dialplan reload");
+    let more = "\n[from-internal](+)\nexten => h,1,Set(GLOBAL(LAB_HUNG_UP)=${GLOBAL(LAB_HUNG_UP)}x)\n";
+    add_extensions(&pbx, more);
     let ran = |times: usize| {
         let said = format!("LAB_HUNG_UP={}\n", "x".repeat(times));
         lab::wait_until(Duration::from_secs(2), || pbx.console("dialplan show globals").contains(&said))
