@@ -48,6 +48,11 @@ load *ARGS:
     cargo build --release --locked -p sidecall -p sidecall-load
     target/release/sidecall-load {{ARGS}}
 
+# Make faults at random while real calls are made, for some seconds; SIDECALL_CHAOS_SEED=N repeats a run
+chaos SECONDS="1800":
+    SIDECALL_CHAOS_SEED="${SIDECALL_CHAOS_SEED:-$(date +%s%N)}" SIDECALL_CHAOS_SECONDS={{SECONDS}} \
+      cargo test --locked --test e2e_chaos -- --nocapture
+
 # See it work on real PBXs
 demo *ARGS:
     ./install.sh --demo {{ARGS}}

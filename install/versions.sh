@@ -218,9 +218,10 @@ undo_database() {
   restore_database "$1" "$3"
 }
 
-# ready: whether the node says that it can do its work, or stands by for one that does.
+# ready: whether the node says that it can do its work, or stands by for one that does. stands_by says which.
 ready() {
   local listen host port answer=''
+  stands_by=no
   listen=$(node_setting listen)
   host=${listen%:*} port=${listen##*:}
   host=${host#'['} host=${host%']'}
@@ -247,13 +248,24 @@ ready() {
 
 # is_ready ANSWER: what the answer to /readyz says.
 is_ready() {
-  [[ $1 == HTTP/1.?' 200'* || $1 == HTTP/1.?' 503'*'"detail":"the node stands by: process '* ]]
+  stands_by=no
+  case $1 in
+    HTTP/1.?' 200'*) ;;
+    # Earlier versions say in words alone that they wait.
+    HTTP/1.?' 503'*'"stand_by":"waits"'* | HTTP/1.?' 503'*'"detail":"the node stands by: process '*) stands_by=yes ;;
+    *) return 1 ;;
+  esac
 }
 
+# wait_ready: a node that stands by may be about to take over, and to fail. It must stand by at 8 checks in a row.
 wait_ready() {
-  local try
+  local try stood=0
   for ((try = 0; try < 60; try++)); do
-    if ready; then return 0; fi
+    if ! ready; then
+      stood=0
+    elif stood=$((stood + 1)); [ $stands_by = no ] || [ $stood = 8 ]; then
+      return 0
+    fi
     sleep 0.5
   done
   return 1

@@ -10,6 +10,7 @@
 //! | `sip_messages` | SIP MESSAGEs that the node asks for |
 //! | `direct_listener` | FreeSWITCH's outbound sockets |
 //! | `node_client` | the nodes, over HTTP |
+//! | `node_client_error` | why they gave no answer |
 //! | `nodes` | which of them is used, and which is asked for a decision |
 
 mod call;
@@ -21,6 +22,7 @@ mod follow;
 pub mod fuzz;
 mod link;
 mod node_client;
+mod node_client_error;
 mod nodes;
 mod sip_messages;
 
@@ -36,7 +38,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::{AgentConfig, PbxConfig};
-pub use node_client::{NodeClient, NodeClientError};
+pub use node_client::NodeClient;
+pub use node_client_error::NodeClientError;
 
 use crate::monitor::{Tasks, micros, now};
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use super::node_client_error::NodeClientError;
 use super::nodes::{Answer, AskedFor, Handovers, Nodes};
 use super::now;
 use crate::agent::config::AgentConfig;
@@ -35,92 +36,6 @@ const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
 /// How long a list of calls may be, in bytes: 10,000 calls fit.
 const LIST_MAX: usize = 64 * 1024 * 1024;
-
-/// Why the node gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeClientError {
-    /// The circuit breaker of each node is open: none was asked.
-    #[error("not asked: the node failed several times in a row")]
-    BreakerOpen,
-    /// The agent went over to another node meanwhile.
-    #[error("another node is used now")]
-    Moved,
-    /// No answer in time.
-    #[error("no answer within {} ms", .0.as_millis())]
-    Late(Duration),
-    /// No connection, or it broke.
-    #[error("unreachable: {0}")]
-    Unreachable(String),
-    /// The node doesn't know the call.
-    #[error("it does not know the call")]
-    UnknownCall,
-    /// An answer that is an error.
-    #[error("it answered {status}: {detail}")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The problem's detail.
-        detail: String,
-    },
-    /// What no node says: a proxy answers, or somebody else.
-    #[error("no node answered: {0}")]
-    NotANode(String),
-    /// A URL, token or TLS set-up that no request can be made of.
-    #[error("the node can't be asked: {0}")]
-    Setup(String),
-}
-
-impl NodeClientError {
-    /// The node doesn't know the call.
-    pub fn is_unknown_call(&self) -> bool {
-        matches!(self, NodeClientError::UnknownCall)
-    }
-
-    /// The node will say the same again.
-    pub fn is_final(&self) -> bool {
-        self.is_refusal() && !self.is_busy() && !self.is_auth()
-    }
-
-    /// The node doesn't know our token.
-    pub fn is_auth(&self) -> bool {
-        matches!(self, NodeClientError::Refused { status: 401 | 403, .. })
-    }
-
-    /// The node is there, and refuses the request.
-    pub(super) fn is_refusal(&self) -> bool {
-        match self {
-            NodeClientError::UnknownCall => true,
-            NodeClientError::Refused { status, .. } => (400..=499).contains(status) && *status != 404,
-            _ => false,
-        }
-    }
-
-    /// There is no node, it is slow, or it can't work: another one may. A proxy answers for a node that is gone (404, 502,
-    /// 504): a node has all that we ask for. A node that doesn't know our token is no node of ours.
-    pub(super) fn is_absent(&self) -> bool {
-        match self {
-            NodeClientError::Late(within) => *within >= PROMPT,
-            NodeClientError::Unreachable(_) | NodeClientError::NotANode(_) => true,
-            NodeClientError::Refused { status: 401 | 404 | 502..=504, .. } => true,
-            _ => false,
-        }
-    }
-
-    /// Another node serves.
-    pub(super) fn stands_by(&self) -> bool {
-        matches!(self, NodeClientError::Refused { status: 503, detail } if detail.starts_with(STANDS_BY))
-    }
-
-    fn is_busy(&self) -> bool {
-        matches!(self, NodeClientError::Refused { status: 408 | 429, .. })
-    }
-
-    /// Why none of several nodes answered: what the last one said. That a node stands by is no reason, if there is another.
-    fn why_none(self, last: NodeClientError) -> NodeClientError {
-        let is_none = matches!(self, NodeClientError::BreakerOpen | NodeClientError::Moved);
-        if last.stands_by() && !is_none { self } else { last }
-    }
-}
 
 /// The nodes as their agent sees them.
 #[derive(Debug)]
@@ -250,6 +165,8 @@ impl NodeClient {
                 refused(StatusCode::SERVICE_UNAVAILABLE, STANDS_BY.to_owned())
             }
             Some(Ok((status, _))) => NodeClientError::NotANode(format!("{status}, and no sign of life")),
+            // A proxy may limit how often it passes that on.
+            Some(Err(error)) if !error.is_absent() => return,
             Some(Err(error)) => error,
         };
         self.nodes.failed(node, &error, AskedFor::Life(begun));
@@ -265,7 +182,8 @@ impl NodeClient {
     }
 
     /// Makes a request at the node in use. If that one is absent, or if a better one is used before it answers, the request is
-    /// repeated at the next: all of them may be. One that was asked before may be that better one. It is asked once more.
+    /// repeated at the next: all of them may be. It goes back at most once to a node that was already asked. After that it leaves
+    /// a node only if that one is absent.
     async fn at_node_in_use<A: DeserializeOwned>(
         &self,
         limit: usize,
@@ -279,11 +197,9 @@ impl NodeClient {
             let answer = tokio::select! {
                 biased;
                 answer = asked => answer,
-                better = self.nodes.better_than(node) => {
-                    if again && tried.contains(&better) {
-                        again = false;
-                        tried.retain(|node| *node != better);
-                    }
+                better = self.nodes.better_than(node), if again => {
+                    again = !tried.contains(&better);
+                    tried.retain(|node| *node != better);
                     continue;
                 }
             };

@@ -1,36 +1,13 @@
-//! What answers mean, and how nodes are asked, by real connections.
+//! How nodes are asked, and what their answers mean, by real connections.
 
 use std::net::SocketAddr;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-
-#[test]
-fn a_node_that_refuses_a_request_is_there_and_one_that_cant_work_is_not() {
-    let status = |status| NodeClientError::Refused { status, detail: String::new() };
-    let late = |ms| NodeClientError::Late(Duration::from_millis(ms));
-    for absent in [status(401), status(404), status(502), status(503), status(504), late(240), late(80)] {
-        assert!(absent.is_absent(), "{absent}");
-    }
-    // What is asked with so little time left says nothing about the node.
-    for present in [status(403), status(422), status(429), status(500), status(507), late(79)] {
-        assert!(!present.is_absent(), "{present}");
-    }
-    assert!(NodeClientError::Unreachable(String::new()).is_absent() && !NodeClientError::Moved.is_absent());
-}
-
-#[test]
-fn a_stand_by_is_why_there_is_no_answer_only_if_there_is_no_other_reason() {
-    let stands_by = || NodeClientError::Refused { status: 503, detail: STANDS_BY.to_owned() };
-    let late = || NodeClientError::Late(Duration::from_millis(240));
-    assert!(matches!(NodeClientError::BreakerOpen.why_none(late()).why_none(stands_by()), NodeClientError::Late(_)));
-    assert!(matches!(NodeClientError::BreakerOpen.why_none(stands_by()).why_none(late()), NodeClientError::Late(_)));
-    assert!(NodeClientError::Moved.why_none(stands_by()).stands_by());
-}
 
 fn client_of(nodes: &[SocketAddr]) -> NodeClient {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -56,7 +33,11 @@ async fn probe(client: &NodeClient) {
 /// Answers the next request with this.
 async fn answer(node: &TcpListener, status: &str, body: &str) {
     let asked = timeout(REPORT_WITHIN, node.accept()).await;
-    let (mut asked, _) = asked.expect("nobody asks this node").unwrap();
+    answer_on(asked.expect("nobody asks this node").unwrap().0, status, body).await;
+}
+
+/// Answers the request on this connection.
+async fn answer_on(mut asked: TcpStream, status: &str, body: &str) {
     let _ = asked.read(&mut [0; 4096]).await.unwrap();
     let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     asked.write_all(head.as_bytes()).await.unwrap();
@@ -116,6 +97,29 @@ async fn a_report_goes_back_to_the_node_in_use_once_that_is_well_again() {
 async fn a_report_that_fails_everywhere_is_repeated_once_at_a_node_that_is_well_and_no_more() {
     let told = report_that_goes_back("502 Bad Gateway", "").await;
     assert!(matches!(told, Err(NodeClientError::NotANode(_))), "{told:?}");
+}
+
+/// The first one answers while its work fails. The third one works.
+#[tokio::test]
+async fn a_report_stays_where_it_is_if_the_better_node_has_failed_twice() {
+    let (client, nodes) = client_of_silent(3).await;
+    let (call, events) = ("call-1".parse().unwrap(), CallEvents { events: Vec::new() });
+    let works = async {
+        answer(&nodes[0], "502 Bad Gateway", "").await;
+        let _silent = nodes[1].accept().await.unwrap();
+        client.nodes.is_alive(0);
+        answer(&nodes[0], "502 Bad Gateway", "").await;
+        let (asked, _) = nodes[2].accept().await.unwrap();
+        client.nodes.is_alive(0);
+        // The client has learnt of that before it has the answer.
+        tokio::task::yield_now().await;
+        answer_on(asked, "200 OK", r#"{ "over": false, "messages": [] }"#).await;
+    };
+    let (told, ()) =
+        timeout(REPORT_WITHIN - Duration::from_secs(1), async { tokio::join!(client.report(&call, &events), works) })
+            .await
+            .unwrap();
+    assert!(told.is_ok(), "{told:?}");
 }
 
 #[tokio::test]
@@ -187,6 +191,19 @@ async fn only_the_ok_of_a_node_is_a_sign_of_life() {
         let answers = async { tokio::join!(answer(&nodes[0], status, body), answer(&nodes[1], "200 OK", "ok\n")) };
         tokio::join!(probe(&client), answers);
         assert_eq!(client.nodes.in_use(), 1, "{status}: {body}");
+    }
+}
+
+/// A proxy limits them.
+#[tokio::test]
+async fn a_sign_of_life_that_is_refused_says_nothing() {
+    let problem = r#"{ "status": 500, "title": "Internal Server Error" }"#;
+    for (status, body) in [("429 Too Many Requests", ""), ("403 Forbidden", ""), ("500 Internal Server Error", problem)]
+    {
+        let (client, nodes) = client_of_silent(2).await;
+        client.nodes.is_alive(1);
+        tokio::join!(client.probe(0), answer(&nodes[0], status, body));
+        assert!(client.nodes.in_use() == 0 && !client.has_failed(), "{status}");
     }
 }
 

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::config::AgentConfig;
-use super::node_client::{NodeClientError, PROBE_WITHIN};
+use super::node_client::PROBE_WITHIN;
+use super::node_client_error::NodeClientError;
 use crate::core::address::without_user;
 use crate::core::base::breaker::Breaker;
 use crate::core::base::node_list::{InUse, NodeList, PROMPT};

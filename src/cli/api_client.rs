@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::contract::{ImportReport, STANDS_BY};
+use crate::contract::{ImportReport, StandByState};
 use crate::core::address::{Address, without_user};
 use crate::core::base::root_cause::cause;
 
@@ -39,6 +39,7 @@ pub(super) struct ProblemDetails {
     pub(super) status: u16,
     pub(super) detail: String,
     pub(super) field: Option<String>,
+    pub(super) stand_by: Option<StandByState>,
     /// How long the node asks to wait before a retry.
     #[serde(skip)]
     pub(super) retry_after: Option<Duration>,
@@ -67,11 +68,12 @@ impl ApiError {
         }
     }
 
-    /// What the node waits for, if it stands by.
-    pub(super) fn stands_by(&self) -> Option<String> {
+    /// What the node waits for, and what it can do, if it stands by.
+    pub(super) fn stands_by(&self) -> Option<(String, StandByState)> {
         match self {
-            ApiError::Refused { refusal, .. } if refusal.status == 503 && refusal.detail.starts_with(STANDS_BY) => {
-                Some(super::output::clean(&refusal.detail).to_string())
+            ApiError::Refused { refusal, .. } if refusal.status == 503 => {
+                let state = refusal.stand_by.or_else(|| StandByState::of_earlier_version(&refusal.detail))?;
+                Some((super::output::clean(&refusal.detail).to_string(), state))
             }
             _ => None,
         }
@@ -225,6 +227,21 @@ impl Api {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_stands_by_says_so_in_a_field_of_its_own() {
+        let stands_by = |answer: &str| {
+            let refusal: ProblemDetails = serde_json::from_str(answer).unwrap();
+            ApiError::Refused { node: "http://b".to_owned(), refusal: Box::new(refusal) }.stands_by()
+        };
+        let found = stands_by(r#"{"status": 503, "detail": "it waits for process 7", "stand_by": "waits"}"#);
+        assert_eq!(found, Some(("it waits for process 7".to_owned(), StandByState::Waits)));
+        let earlier = "the node stands by: process 7 on b has the database";
+        let found = stands_by(&format!(r#"{{"status": 503, "detail": "{earlier}"}}"#));
+        assert_eq!(found, Some((earlier.to_owned(), StandByState::Waits)));
+        assert_eq!(stands_by(r#"{"status": 503, "detail": "the database is not available"}"#), None);
+        assert_eq!(stands_by(r#"{"status": 500, "detail": "no", "stand_by": "waits"}"#), None);
+    }
 
     #[test]
     fn the_token_is_for_the_nodes_own_addresses_alone() {

@@ -1,6 +1,6 @@
 //! Starts a node: at once, or when no other one has its database any more.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use sd_notify::NotifyState;
 use tokio::sync::watch;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::monitor::Tasks;
 use crate::node::{BootstrapTokens, Node, NodeConfig, NodeError, NodeListener};
-use crate::store::{Location, NodeRow, Store, StoreError};
+use crate::store::{StandByReason, Store, StoreError};
 
 /// A node that is about to serve.
 pub(super) enum StartedNode {
@@ -22,12 +22,11 @@ pub(super) struct StandBy {
     listener: NodeListener,
     opening: Pin<Box<dyn Future<Output = Result<Store, StoreError>> + Send>>,
     /// What it waits for.
-    reasons: watch::Receiver<Option<String>>,
+    reasons: watch::Receiver<Option<StandByReason>>,
     tokens: BootstrapTokens,
     tasks: Tasks,
-    database: Location,
-    /// Shows the node that serves that this one stands by.
-    row: NodeRow,
+    /// Stops the opening.
+    cancel: CancellationToken,
 }
 
 /// Takes the database if it is free, and binds. Only PostgreSQL can be waited for.
@@ -37,8 +36,8 @@ pub(super) async fn start_node(
     tasks: &Tasks,
 ) -> Result<StartedNode, NodeError> {
     let (told, mut reasons) = watch::channel(None);
-    let (database, row) = (config.database.clone(), config.row());
-    let mut opening = Box::pin(Store::stand_by(database.clone(), row.clone(), told));
+    let cancel = CancellationToken::new();
+    let mut opening = Box::pin(Store::stand_by(config.database.clone(), config.row(), told, cancel.clone()));
     let opened = tokio::select! {
         opened = &mut opening => Some(opened?),
         Ok(()) = reasons.changed() => None,
@@ -52,7 +51,7 @@ pub(super) async fn start_node(
     let (tokens, tasks) = (tokens.clone(), tasks.clone());
     Ok(match opened {
         Some(store) => StartedNode::Ready(Box::new(node(&listener, &tokens, store, tasks).await?)),
-        None => StartedNode::StandBy(Box::new(StandBy { listener, opening, reasons, tokens, tasks, database, row })),
+        None => StartedNode::StandBy(Box::new(StandBy { listener, opening, reasons, tokens, tasks, cancel })),
     })
 }
 
@@ -77,17 +76,9 @@ impl StartedNode {
             StartedNode::Ready(node) => *node,
             StartedNode::StandBy(waiting) => {
                 let _ = sd_notify::notify(&[NotifyState::Status("stands by: another node serves")]);
-                let removal = waiting.row.clone().remove_from(waiting.database.clone());
-                let node = tokio::select! {
-                    node = waiting.node() => node.map(Some),
-                    () = stop.cancelled() => Ok(None),
-                };
-                match node {
-                    Ok(Some(node)) => node,
-                    none => {
-                        removal.await;
-                        return none.map(drop);
-                    }
+                match waiting.node(&stop).await? {
+                    Some(node) => node,
+                    None => return Ok(()),
                 }
             }
         };
@@ -97,9 +88,30 @@ impl StartedNode {
 }
 
 impl StandBy {
-    /// Whoever asks is answered until there is a node.
-    async fn node(self: Box<StandBy>) -> Result<Node, NodeError> {
-        let StandBy { listener, opening, reasons, tokens, tasks, .. } = *self;
-        listener.stand_by(reasons, async { node(&listener, &tokens, opening.await?, tasks).await }).await?
+    /// Whoever asks is answered until there is a node. None if `stop` is cancelled before: then others get the database at once.
+    async fn node(self: Box<StandBy>, stop: &CancellationToken) -> Result<Option<Node>, NodeError> {
+        let StandBy { listener, opening, reasons, tokens, tasks, cancel } = *self;
+        let mut starting = pin!(async {
+            let store = opening.await?;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    store.close().await;
+                    Ok(None)
+                }
+                node = node(&listener, &tokens, store.clone(), tasks) => node.map(Some),
+            }
+        });
+        let waited = tokio::select! {
+            waited = listener.stand_by(reasons, &mut starting) => waited.map(Some),
+            () = stop.cancelled() => Ok(None),
+        };
+        if let Ok(Some(started)) = waited {
+            return started;
+        }
+        // From now on it becomes no node.
+        cancel.cancel();
+        let _ = starting.await;
+        waited.map(|_| None)
     }
 }

@@ -15,6 +15,7 @@ mod numbers;
 mod pbxs;
 mod peer_offers;
 mod sip_messages;
+mod stand_by;
 mod timeline;
 
 pub use crate::core::address::capability::Capability;
@@ -37,10 +38,8 @@ pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, 
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
 pub use peer_offers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};
 pub use sip_messages::{SipMessage, SipMessageOutcome, SipMessages};
+pub use stand_by::{STANDS_BY, StandByState};
 pub use timeline::{PairedNumbers, PeerDeliveryView, TimelineDetail, TimelineEvent, TimelineSide};
-
-/// With this begin the refusals of a node that waits for the database of another one, and its `/healthz`.
-pub const STANDS_BY: &str = "the node stands by";
 
 /// Header of a node's answers to agents, and of its `/healthz`, while it serves: a UUID that names the process, and is new
 /// at each start. Another process may lack what this one was told. Earlier nodes send no such header.

@@ -15,6 +15,7 @@ use crate::node::config::NodeConfig;
 use crate::node::http::connection_limit::Connections;
 use crate::node::http::server::{Server, listen};
 use crate::node::http::{stand_by, tls};
+use crate::store::StandByReason;
 
 /// How often the metrics are compacted.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -50,7 +51,7 @@ impl NodeListener {
     /// If the listener breaks.
     pub async fn stand_by<T>(
         &self,
-        reasons: watch::Receiver<Option<String>>,
+        reasons: watch::Receiver<Option<StandByReason>>,
         work: impl Future<Output = T>,
     ) -> Result<T, NodeError> {
         tracing::info!(address = %self.address, "the node stands by");

@@ -102,7 +102,7 @@ async fn a_server_that_refuses_to_say_what_became_of_a_commit_is_asked_again() {
         until(&store, Store::is_in_doubt).await;
         let holds = database.hold("SELECT 1 FROM fences FOR UPDATE").await;
         proxy.heal();
-        while database.waiting().await == 0 {}
+        database.until_waiting().await;
         while database.waiting().await > 0 {}
         drop(holds);
     };

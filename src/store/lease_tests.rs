@@ -1,12 +1,13 @@
 //! One process writes to a PostgreSQL database, and each of its writes is made once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::test_database::{TestDatabase, node_row, until};
 use super::test_proxy::{Fault, Proxy};
-use super::{DeliveryState, NumberRow, Store, StoreError, WRITE_BUDGET};
+use super::{DeliveryState, NumberRow, StandByReason, Store, StoreError, WRITE_BUDGET};
 use crate::contract::NumberEntry;
 use crate::core::numbering::number::Number;
 
@@ -74,7 +75,7 @@ async fn a_process_that_was_stopped_in_a_transaction_loses_the_database() {
     proxy.fail(Fault::SwallowFrom("COMMIT"));
     let successor = async {
         let (told, _reasons) = watch::channel(None);
-        let next = Store::stand_by(database.location(), node_row(1), told).await.unwrap();
+        let next = Store::stand_by(database.location(), node_row(1), told, CancellationToken::new()).await.unwrap();
         next.put_numbers(vec![row("+12125550101")]).await.unwrap();
         proxy.heal();
         next
@@ -90,7 +91,7 @@ async fn a_process_that_was_stopped_in_a_transaction_loses_the_database() {
 async fn a_lock_on_the_lease_is_waited_for_and_names_its_owner() {
     let Some(database) = TestDatabase::postgres() else { return };
     database.open().await.close().await;
-    database.run("UPDATE leases SET owner = 'process 1 on elsewhere'").await;
+    database.run("UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '1 hour'").await;
     let holds = database.hold("UPDATE leases SET commits = commits").await;
     let refused = Store::open(&database.location()).await.unwrap_err();
     let StoreError::InUse { holder, .. } = &refused else { panic!("{refused}") };
@@ -100,17 +101,35 @@ async fn a_lock_on_the_lease_is_waited_for_and_names_its_owner() {
     database.open().await.close().await;
 }
 
-/// A write has looked at the lease, and waits for the next owner, who sets the fence at this moment.
+/// Its owner is dead, and something else has its row locked.
+#[tokio::test]
+async fn a_lock_on_a_lapsed_lease_is_no_owner() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    database.open().await.close().await;
+    let left = "UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '4 seconds'";
+    database.run(left).await;
+    let holds = database.hold("SELECT 1 FROM leases FOR UPDATE").await;
+    let (told, mut reasons) = watch::channel(None);
+    let standing = tokio::spawn(Store::stand_by(database.location(), node_row(1), told, CancellationToken::new()));
+    for expected in [StandByReason::Held { by: "process 1 on elsewhere".to_owned() }, StandByReason::Busy] {
+        let is_told = reasons.wait_for(|reason| reason.as_ref() == Some(&expected));
+        tokio::time::timeout(3 * WRITE_BUDGET, is_told).await.unwrap_or_else(|_| panic!("{expected}")).unwrap();
+    }
+    let refused = Store::open(&database.location()).await.unwrap_err();
+    let is_locked = refused.to_string().contains("another transaction holds a lock");
+    assert!(matches!(refused, StoreError::Open { .. }) && is_locked, "{refused}");
+    drop(holds);
+    standing.await.unwrap().unwrap().put_numbers(vec![row("+12125550100")]).await.unwrap();
+}
+
+/// A write has checked the lease, and waits for the next owner, who sets the fence at this moment.
 #[tokio::test]
 async fn a_write_that_meets_the_next_owner_is_not_made() {
     let Some(database) = TestDatabase::postgres() else { return };
     let store = database.open().await;
     let mut next = database.hold("UPDATE fences SET fencing = fencing + 1, commits = 0").await;
     let takes = async {
-        let deadline = Instant::now() + 3 * WRITE_BUDGET;
-        while database.waiting().await == 0 {
-            assert!(Instant::now() < deadline, "nobody writes");
-        }
+        database.until_waiting().await;
         sqlx::raw_sql("COMMIT").execute(&mut next).await.unwrap();
     };
     let (put, ()) = tokio::join!(store.put_numbers(vec![row("+12125550100")]), takes);
@@ -128,10 +147,7 @@ async fn nobody_takes_the_database_over_while_its_directory_is_loaded() {
     let location = database.location();
     let refusal = async {
         // By then the other one has the lease.
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while database.waiting().await == 0 {
-            assert!(Instant::now() < deadline, "nobody loads the directory");
-        }
+        database.until_waiting().await;
         // This one is as patient as a lease is long, and more.
         let refused = Store::open(&location).await.unwrap_err();
         drop(holds);
@@ -190,14 +206,18 @@ async fn who_stands_by_waits_for_a_server_that_is_away_too() {
     let owner = database.open().await;
     let proxy = Proxy::before(&database);
     let (told, mut reasons) = watch::channel(None);
-    let standing = tokio::spawn(Store::stand_by(proxy.location(), node_row(1), told));
-    let held = format!("process {} on ", std::process::id());
-    reasons.wait_for(|reason| reason.as_ref().is_some_and(|reason| reason.starts_with(&held))).await.unwrap();
+    let standing = tokio::spawn(Store::stand_by(proxy.location(), node_row(1), told, CancellationToken::new()));
+    let by_owner = format!("process {} on ", std::process::id());
+    let held = |reason: &Option<StandByReason>| match reason {
+        Some(StandByReason::Held { by }) => by.starts_with(&by_owner),
+        _ => false,
+    };
+    reasons.wait_for(held).await.unwrap();
     proxy.fail(Fault::CutAfterAndRefuse("ROLLBACK"));
-    let unavailable = |reason: &Option<String>| reason.as_deref() == Some("the database isn't available");
+    let unavailable = |reason: &Option<StandByReason>| *reason == Some(StandByReason::Unavailable);
     reasons.wait_for(unavailable).await.unwrap();
     proxy.heal();
-    reasons.wait_for(|reason| reason.as_ref().is_some_and(|reason| reason.starts_with(&held))).await.unwrap();
+    reasons.wait_for(held).await.unwrap();
     // It hangs, and nobody can see who has the database.
     proxy.fail(Fault::Swallow);
     reasons.wait_for(unavailable).await.unwrap();
@@ -205,7 +225,29 @@ async fn who_stands_by_waits_for_a_server_that_is_away_too() {
     proxy.heal();
     let next = standing.await.unwrap().unwrap();
     next.put_numbers(vec![row("+12125550100")]).await.unwrap();
-    assert_eq!(reasons.borrow().as_deref(), Some("it takes over the database"));
+    assert_eq!(*reasons.borrow(), Some(StandByReason::TakesOver));
+}
+
+/// While it sets the fence, and while it loads the directory.
+#[tokio::test]
+async fn a_take_over_that_is_stopped_leaves_the_database_to_others_at_once() {
+    for lock in ["LOCK TABLE fences IN ACCESS EXCLUSIVE MODE", "LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE"] {
+        let Some(database) = TestDatabase::postgres() else { return };
+        let owner = database.open().await;
+        let ((told, mut reasons), stop) = (watch::channel(None), CancellationToken::new());
+        let standing = tokio::spawn(Store::stand_by(database.location(), node_row(1), told, stop.clone()));
+        reasons.wait_for(Option::is_some).await.unwrap();
+        let holds = database.hold(lock).await;
+        owner.close().await;
+        reasons.wait_for(|reason| *reason == Some(StandByReason::TakesOver)).await.unwrap();
+        database.until_waiting().await;
+        stop.cancel();
+        let stopped = tokio::time::timeout(WRITE_BUDGET, standing).await.expect("it stops").unwrap();
+        assert!(matches!(stopped, Err(StoreError::Open { .. })), "{stopped:?}");
+        // It was the second owner. Each release gives it the next number, too. Fails if it isn't so.
+        database.run("SELECT 1 / (SELECT COUNT(*) FROM leases WHERE fencing = 4 AND expires <= now())").await;
+        drop(holds);
+    }
 }
 
 #[tokio::test]
@@ -213,7 +255,7 @@ async fn a_database_that_is_free_is_taken_without_standing_by() {
     let Some(database) = TestDatabase::postgres() else { return };
     for _ in 0..2 {
         let (told, reasons) = watch::channel(None);
-        let store = Store::stand_by(database.location(), node_row(1), told).await.unwrap();
+        let store = Store::stand_by(database.location(), node_row(1), told, CancellationToken::new()).await.unwrap();
         assert_eq!(*reasons.borrow(), None);
         store.close().await;
     }
@@ -226,7 +268,7 @@ async fn a_lease_that_lasts_too_long_is_taken_when_nobody_renews_it() {
     database.open().await.close().await;
     database.run("UPDATE leases SET owner = 'process 1 on elsewhere', expires = now() + INTERVAL '1 hour'").await;
     let (told, reasons) = watch::channel(None);
-    let store = Store::stand_by(database.location(), node_row(1), told).await.unwrap();
+    let store = Store::stand_by(database.location(), node_row(1), told, CancellationToken::new()).await.unwrap();
     assert!(reasons.borrow().is_some(), "it has waited");
     store.put_numbers(vec![row("+12125550100")]).await.unwrap();
     until(&store, Store::is_fresh).await;
@@ -238,7 +280,7 @@ async fn a_lease_that_is_renewed_is_not_taken_however_long_somebody_stands_by() 
     let Some(database) = TestDatabase::postgres() else { return };
     let owner = database.open().await;
     let (told, _reasons) = watch::channel(None);
-    let standing = Store::stand_by(database.location(), node_row(1), told);
+    let standing = Store::stand_by(database.location(), node_row(1), told, CancellationToken::new());
     assert!(tokio::time::timeout(Duration::from_secs(4), standing).await.is_err(), "two have the database");
     owner.put_numbers(vec![row("+12125550100")]).await.unwrap();
 }

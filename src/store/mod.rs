@@ -36,6 +36,7 @@ mod retry_tests;
 mod settings;
 mod sip_messages;
 mod sql;
+mod stand_by;
 #[cfg(test)]
 mod test_database;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub use offers::StoredOffer;
 pub use settings::TokenRole;
 pub use sip_messages::SipFailure;
 pub use sql::NodeRow;
+pub use stand_by::StandByReason;
 pub use writer::{Commit, WRITE_BUDGET};
 
 use std::str::FromStr;

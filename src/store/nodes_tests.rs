@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::test_database::{TestDatabase, node_row};
-use super::{Location, NodeRow, NumberRow, Store, WRITE_BUDGET};
+use super::{Location, NumberRow, Store, WRITE_BUDGET, sql};
 use crate::contract::NodeRole::{Active, StandBy};
 use crate::contract::{NodeRole, NodeView};
 use crate::core::base::time::UnixMillis;
@@ -16,12 +17,8 @@ const SECOND: &str = "http://127.0.0.1:2";
 
 /// Opens the database as a node does, which listens on a port.
 async fn node(location: Location, port: u16) -> Store {
-    node_of(node_row(port), location).await
-}
-
-async fn node_of(row: NodeRow, location: Location) -> Store {
     let (told, _) = watch::channel(None);
-    Store::stand_by(location, row, told).await.unwrap()
+    Store::stand_by(location, node_row(port), told, CancellationToken::new()).await.unwrap()
 }
 
 fn known(store: &Store) -> Vec<NodeView> {
@@ -67,12 +64,17 @@ async fn the_node_that_serves_knows_those_that_stand_by() {
 async fn a_node_that_stood_by_and_stops_is_not_listed() {
     let Some(database) = TestDatabase::postgres() else { return };
     let active = node(database.location(), 1).await;
-    let row = node_row(2);
-    let standing = tokio::spawn(node_of(row.clone(), database.location()));
+    let ((told, _), stop) = (watch::channel(None), CancellationToken::new());
+    let standing = tokio::spawn(Store::stand_by(database.location(), node_row(2), told, stop.clone()));
     until_known(&active, &[(FIRST, Active), (SECOND, StandBy)]).await;
-    standing.abort();
-    assert!(standing.await.unwrap_err().is_cancelled());
-    row.remove_from(database.location()).await;
+    // In the middle of a heartbeat.
+    let holds = database.hold("SELECT 1 FROM nodes WHERE role = 'stand_by' FOR UPDATE").await;
+    database.until_waiting().await;
+    stop.cancel();
+    drop(holds);
+    assert!(standing.await.unwrap().is_err());
+    let rows = "SELECT COUNT(*) FROM nodes WHERE role = 'stand_by'";
+    assert_eq!(sql::scalar::<i64>(rows).fetch_one(&active.pool).await.unwrap(), 0);
     until_known(&active, &[(FIRST, Active)]).await;
 }
 
@@ -82,7 +84,7 @@ async fn a_node_that_only_starts_is_not_listed() {
     let Some(database) = TestDatabase::postgres() else { return };
     let active = node(database.location(), 1).await;
     let (told, mut reasons) = watch::channel(None);
-    let mut starting = Box::pin(Store::stand_by(database.location(), node_row(2), told));
+    let mut starting = Box::pin(Store::stand_by(database.location(), node_row(2), told, CancellationToken::new()));
     tokio::select! {
         opened = &mut starting => panic!("two have the database: {opened:?}"),
         Ok(()) = reasons.changed() => {}
@@ -167,7 +169,7 @@ async fn a_list_of_nodes_that_fails_holds_up_nothing() {
             database.run(fault).await;
         }
         let (told, mut reasons) = watch::channel(None);
-        let standing = tokio::spawn(Store::stand_by(database.location(), node_row(2), told));
+        let standing = tokio::spawn(Store::stand_by(database.location(), node_row(2), told, CancellationToken::new()));
         reasons.wait_for(Option::is_some).await.unwrap();
         let row = NumberRow::new("+12125550100".parse().unwrap(), Default::default());
         active.put_numbers(vec![row.clone()]).await.unwrap();
@@ -197,10 +199,7 @@ async fn a_heartbeat_without_an_answer_delays_no_take_over() {
         CREATE CONSTRAINT TRIGGER hang AFTER INSERT OR UPDATE ON nodes DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW WHEN (NEW.role = 'stand_by') EXECUTE FUNCTION hang()";
     database.run(hangs).await;
-    let deadline = Instant::now() + 3 * WRITE_BUDGET;
-    while database.waiting().await == 0 {
-        assert!(Instant::now() < deadline, "nobody stands by");
-    }
+    database.until_waiting().await;
     dying.shutdown_background();
     let killed = Instant::now();
     let next = standing.await.unwrap();
@@ -215,7 +214,7 @@ async fn a_node_is_listed_once_it_has_made_the_table() {
     let active = database.open().await;
     database.run("DROP TABLE nodes; DELETE FROM _sqlx_migrations WHERE version = 6").await;
     let (told, mut reasons) = watch::channel(None);
-    let standing = tokio::spawn(Store::stand_by(database.location(), node_row(2), told));
+    let standing = tokio::spawn(Store::stand_by(database.location(), node_row(2), told, CancellationToken::new()));
     reasons.wait_for(Option::is_some).await.unwrap();
     active.close().await;
     let next = standing.await.unwrap().unwrap();
@@ -226,7 +225,6 @@ async fn a_node_is_listed_once_it_has_made_the_table() {
 async fn only_a_node_on_a_server_has_others_beside_it() {
     let file = TestDatabase::sqlite();
     assert_eq!(node(file.location(), 1).await.nodes(NOW), None);
-    node_row(1).remove_from(file.location()).await;
     let Some(database) = TestDatabase::postgres() else { return };
     assert_eq!(database.open().await.nodes(NOW), None, "a copy isn't a node");
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, access};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::directory::SharedDirectory;
 use super::file_lock::FileLock;
 use super::lost_file::Opened;
 use super::sql::{Connection, Pool, Wait};
 use super::writer::Writer;
-use super::{Location, NodeRow, Store, StoreError, sql};
+use super::{Location, NodeRow, StandByReason, Store, StoreError, sql};
 
 /// A database that no other process writes to.
 pub(super) struct OpenDatabase {
@@ -53,28 +54,37 @@ impl Store {
 
     /// As [`Store::open`], but waits for a PostgreSQL database for as long as another process has it. `told` gets what it waits
     /// for. A server that can't be reached then is waited for, too. The other nodes on the database see this one by `row` until
-    /// the store is closed. If this future is dropped, call [`NodeRow::remove_from`].
+    /// the store is closed. Once `stop` is cancelled this fails soon, unless it has just succeeded, and gives back the row and the
+    /// lease if the server answers. If this is dropped, both may stay for a while.
     pub async fn stand_by(
         location: Location,
         row: NodeRow,
-        told: watch::Sender<Option<String>>,
+        told: watch::Sender<Option<StandByReason>>,
+        stop: CancellationToken,
     ) -> Result<Store, StoreError> {
-        Store::open_after(Wait::StandBy { told, row }, location).await
+        Store::open_after(Wait::StandBy { told, row, stop }, location).await
     }
 
     async fn open_after(wait: Wait, location: Location) -> Result<Store, StoreError> {
         let failed = |reason: String| StoreError::Open { path: location.to_string(), reason };
         let OpenDatabase { lock, mut connection, pool } = open_database(&location, &wait).await?;
         let (lease, nodes) = (connection.lease(), connection.nodes());
-        let load = SharedDirectory::load(&mut connection);
-        let loaded = match &lease {
-            Some(lease) => lease.during(load).await,
-            None => load.await,
+        let load = async {
+            let load = SharedDirectory::load(&mut connection);
+            match &lease {
+                Some(lease) => lease.during(load).await,
+                None => load.await,
+            }
+        };
+        let loaded = tokio::select! {
+            loaded = load => loaded,
+            () = wait.stopped() => Err(StoreError::closed()),
         };
         let directory = match loaded {
             Ok(directory) => directory,
             Err(error) => {
                 // Others get it at once.
+                connection.give_up();
                 let _ = connection.close().await;
                 return Err(failed(error.to_string()));
             }

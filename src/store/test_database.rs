@@ -71,6 +71,15 @@ impl TestDatabase {
         let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         sqlx::query_scalar(waiting).fetch_one(&mut other).await.unwrap()
     }
+
+    /// Until a statement waits for a lock.
+    pub(in crate::store) async fn until_waiting(&self) {
+        let deadline = Instant::now() + 3 * WRITE_BUDGET;
+        while self.waiting().await == 0 {
+            assert!(Instant::now() < deadline, "no statement waits for a lock");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
 
 /// A node of this process that listens on a port.

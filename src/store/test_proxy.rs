@@ -31,7 +31,8 @@ pub(in crate::store) enum Fault {
     Refuse,
     /// The server fails the next statements with this word, as many as this, with this SQLSTATE.
     Fail { word: &'static str, code: &'static str, times: u32 },
-    /// So many statements pass. Then this happens to the next ones, as many as that. Those for reads and renewals don't count.
+    /// `passing` statements pass, then the next `times` meet this fate. Statements of connections for reads and renewals aren't
+    /// counted.
     Later { passing: u32, times: u32, fate: Fate },
     /// The server fails some statements of the writer's transactions with 40001 or 40P01.
     FailSome(Dice),

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::sql::{Builder, scalar};
 use super::test_database::{TestDatabase, node_row, on_both_databases};
 use super::test_writes::{all_rows, make_all};
-use super::{CallFilter, Location, NumberRow, Store};
+use super::{CallFilter, Location, NumberRow, StandByReason, Store};
 use crate::core::base::time::{ClockReading, UnixMillis};
 
 on_both_databases! {
@@ -171,10 +172,10 @@ async fn a_newer_node_that_stands_by_changes_no_table_of_an_older_one() {
         }
     };
     let (told, mut reasons) = watch::channel(None);
-    let newer = tokio::spawn(Store::stand_by(database.location(), node_row(1), told));
+    let newer = tokio::spawn(Store::stand_by(database.location(), node_row(1), told, CancellationToken::new()));
     let hands_over = async {
-        let held = Some("process 1 on elsewhere has the database");
-        reasons.wait_for(|reason| reason.as_deref() == held).await.unwrap();
+        let held = StandByReason::Held { by: "process 1 on elsewhere".to_owned() };
+        reasons.wait_for(|reason| reason.as_ref() == Some(&held)).await.unwrap();
         database.run("INSERT INTO numbers (number, kind, extensions) VALUES ('+12125550100', 'extension', '[]')").await;
         assert_eq!(migrations(&database).await, earlier);
         database.run("UPDATE leases SET expires = now(), fencing = 6").await;

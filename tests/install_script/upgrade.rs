@@ -325,11 +325,36 @@ fn a_node_that_stands_by_is_as_good_as_a_ready_one() {
     };
     let problem = |detail: &str| format!("{{\"type\":\"about:blank\",\"status\":503,\"detail\":\"{detail}\"}}");
     assert!(is_ready("200 OK", "ready\n"));
+    // An earlier version says it in words alone.
     assert!(is_ready("503 Service Unavailable", &problem("the node stands by: process 7 on b has the database")));
+    let says = |state: &str| format!("{{\"status\":503,\"detail\":\"it waits\",\"stand_by\":\"{state}\"}}");
+    assert!(is_ready("503 Service Unavailable", &says("waits")));
+    for state in ["unable", "takes_over"] {
+        assert!(!is_ready("503 Service Unavailable", &says(state)), "{state}");
+    }
     // It has no database, or not yet.
     for detail in
         ["the node stands by: it takes over the database", "the database isn't available", "the node is stopping"]
     {
         assert!(!is_ready("503 Service Unavailable", &problem(detail)), "{detail}");
     }
+}
+
+/// It may stand by only until the lease of the one before has lapsed, and then fail.
+#[test]
+fn a_node_that_stands_by_is_checked_for_a_while() {
+    let checks = |answers: &[&str]| {
+        let script = ". install/versions.sh; answers=(\"$@\") checks=0; sleep() { :; }
+            ready() { is_ready \"${answers[$((checks++))]}\"; }
+            wait_ready && echo $checks";
+        let output = Command::new("bash").args(["-c", script, "bash"]).args(answers).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().parse::<usize>().ok()
+    };
+    let (ready, gone) = ("HTTP/1.1 200 OK\r\n\r\nready\n", "");
+    let waits = "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"stand_by\":\"waits\"}";
+    assert_eq!(checks(&[ready]), Some(1));
+    assert_eq!(checks(&[gone, waits, waits, ready]), Some(4));
+    assert_eq!(checks(&[waits; 8]), Some(8));
+    assert_eq!(checks(&[&[waits; 7][..], &[gone], &[waits; 8]].concat()), Some(16));
+    assert_eq!(checks(&[waits; 7]), None);
 }

@@ -76,7 +76,8 @@ impl TestNode {
         self.served = Some(runtime.spawn(async move {
             // As the program opens it.
             let (reasons, _) = tokio::sync::watch::channel(None);
-            let store = Store::stand_by(config.database.clone(), config.row(), reasons).await.unwrap();
+            let store =
+                Store::stand_by(config.database.clone(), config.row(), reasons, shutdown.clone()).await.unwrap();
             let tokens = BootstrapTokens { admin: Some(ADMIN.into()), agent: Some(AGENT.into()) };
             let node = Node::bind(&config, &tokens, store).await.unwrap();
             told.send(node.local_addr()).unwrap();

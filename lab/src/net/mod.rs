@@ -1,5 +1,5 @@
-//! What is between programs: ports, a packet capture, a proxy, a DNS server, a TURN server, a PostgreSQL server and a
-//! certificate authority.
+//! What is between programs: ports, a packet capture, a proxy, a DNS server, a TURN server, a PostgreSQL server, a
+//! small disk and a certificate authority.
 
 pub mod ca;
 pub mod capture;
@@ -8,3 +8,4 @@ pub mod knot;
 pub mod ports;
 pub mod postgres;
 pub mod proxy;
+mod small_disk;

@@ -1,12 +1,13 @@
 //! A TCP proxy that breaks links, such as that between an agent and the event socket of a PBX, or leads them elsewhere.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a thread sleeps before it looks at the switches again.
+/// How often the proxy checks for new links.
 const TICK: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Default)]
@@ -18,28 +19,55 @@ struct Switches {
     /// Bytes that may still pass from the PBX before every link is cut.
     budget: Option<u64>,
     accepted: u64,
-    links: Vec<TcpStream>,
+    /// Both connections of each link that is up, by its number.
+    links: HashMap<u64, [Arc<TcpStream>; 2]>,
+    /// The number of times that every link was cut.
+    cuts: u64,
     /// Where new links lead, if no longer to the first target.
     moved: Option<SocketAddr>,
 }
 
 impl Switches {
+    fn keeps_bytes(&self) -> bool {
+        self.paused && !self.ended
+    }
+
+    /// Each request that fails in a pause may be repeated on a new link. With threads of their own, all these links would use up
+    /// the machine.
+    fn keeps_links(&self) -> bool {
+        self.keeps_bytes() && !self.refusing
+    }
+
     fn cut(&mut self) {
-        for link in self.links.drain(..) {
-            let _ = link.shutdown(Shutdown::Both);
+        self.cuts += 1;
+        for connection in self.links.drain().flat_map(|(_, link)| link) {
+            let _ = connection.shutdown(Shutdown::Both);
         }
     }
 }
 
-fn lock(switches: &Mutex<Switches>) -> MutexGuard<'_, Switches> {
-    switches.lock().unwrap_or_else(PoisonError::into_inner)
+/// The switches, and a signal for threads that wait for one of them.
+#[derive(Debug, Default)]
+struct Shared {
+    switches: Mutex<Switches>,
+    switched: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Switches> {
+        self.switches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_while(&self, condition: fn(&Switches) -> bool) {
+        drop(self.switched.wait_while(self.lock(), |switches| condition(switches)));
+    }
 }
 
 /// The proxy. Dropping it cuts all links.
 #[derive(Debug)]
 pub struct ChaosProxy {
     addr: SocketAddr,
-    switches: Arc<Mutex<Switches>>,
+    shared: Arc<Shared>,
 }
 
 impl ChaosProxy {
@@ -48,10 +76,10 @@ impl ChaosProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let switches = Arc::<Mutex<Switches>>::default();
-        let shared = Arc::clone(&switches);
-        thread::spawn(move || accept(&listener, target, &shared));
-        Ok(ChaosProxy { addr, switches })
+        let shared = Arc::<Shared>::default();
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || accept(&listener, target, &accepting));
+        Ok(ChaosProxy { addr, shared })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -64,106 +92,154 @@ impl ChaosProxy {
 
     /// Cuts every link. New ones lead to `target`.
     pub fn lead_to(&self, target: SocketAddr) {
-        let mut switches = lock(&self.switches);
+        let mut switches = self.shared.lock();
         switches.moved = Some(target);
         switches.cut();
     }
 
     pub fn cut(&self) {
-        lock(&self.switches).cut();
+        self.shared.lock().cut();
     }
 
     /// Lets `n` more bytes pass from the PBX, over all links, then cuts every link: in the middle of a
     /// frame, if `n` says so. Links made afterwards are not limited.
     pub fn cut_after(&self, n: u64) {
-        lock(&self.switches).budget = Some(n);
+        self.shared.lock().budget = Some(n);
     }
 
-    /// Nothing passes any more, in either direction, and nothing is closed.
+    /// Nothing passes any more, in either direction, and nothing is closed. The kernel keeps new links, up to its limit.
     pub fn pause(&self) {
-        lock(&self.switches).paused = true;
+        self.shared.lock().paused = true;
     }
 
     /// What was kept while paused passes now.
     pub fn resume(&self) {
-        lock(&self.switches).paused = false;
+        self.shared.lock().paused = false;
+        self.shared.switched.notify_all();
     }
 
     pub fn delay(&self, delay: Duration) {
-        lock(&self.switches).delay = delay;
+        self.shared.lock().delay = delay;
     }
 
     /// New links are closed at once, as if nobody listened; `false` ends that.
     pub fn refuse(&self, refuse: bool) {
-        lock(&self.switches).refusing = refuse;
+        self.shared.lock().refusing = refuse;
+        self.shared.switched.notify_all();
     }
 
     /// How many links were made so far.
     pub fn accepted(&self) -> u64 {
-        lock(&self.switches).accepted
+        self.shared.lock().accepted
     }
 }
 
 impl Drop for ChaosProxy {
     fn drop(&mut self) {
-        let mut switches = lock(&self.switches);
+        let mut switches = self.shared.lock();
         switches.ended = true;
         switches.cut();
+        self.shared.switched.notify_all();
     }
 }
 
-fn accept(listener: &TcpListener, target: SocketAddr, switches: &Arc<Mutex<Switches>>) {
-    while !lock(switches).ended {
+fn accept(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
+    while !shared.lock().ended {
+        shared.wait_while(Switches::keeps_links);
         let Ok((near, _)) = listener.accept() else {
             thread::sleep(TICK);
             continue;
         };
-        if lock(switches).refusing {
+        let (refusing, cuts, target) = {
+            let switches = shared.lock();
+            (switches.refusing, switches.cuts, switches.moved.unwrap_or(target))
+        };
+        if refusing {
             continue; // dropped: closed
         }
-        lock(switches).accepted += 1;
-        let target = lock(switches).moved.unwrap_or(target);
+        shared.lock().accepted += 1;
         if let Ok(far) = TcpStream::connect(target) {
-            let _ = link(near, far, switches);
+            let _ = link(near, far, cuts, shared);
         }
     }
 }
 
-fn link(near: TcpStream, far: TcpStream, switches: &Arc<Mutex<Switches>>) -> std::io::Result<()> {
+/// `cuts` is the count from before the link was made: a cut since then cuts it too.
+fn link(near: TcpStream, far: TcpStream, cuts: u64, shared: &Arc<Shared>) -> std::io::Result<()> {
     near.set_nonblocking(false)?;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
-    lock(switches).links.extend([near.try_clone()?, far.try_clone()?]);
-    for (from, to, limited) in [(near.try_clone()?, far.try_clone()?, false), (far, near, true)] {
-        let switches = Arc::clone(switches);
-        thread::spawn(move || pump(from, to, &switches, limited));
+    let (near, far) = (Arc::new(near), Arc::new(far));
+    let number = {
+        let mut switches = shared.lock();
+        if switches.cuts != cuts {
+            return Ok(()); // dropped: closed
+        }
+        let number = switches.accepted;
+        switches.links.insert(number, [Arc::clone(&near), Arc::clone(&far)]);
+        number
+    };
+    for (from, to, limited) in [(Arc::clone(&near), Arc::clone(&far), false), (far, near, true)] {
+        let shared = Arc::clone(shared);
+        thread::spawn(move || {
+            pump(&from, &to, &shared, limited);
+            shared.lock().links.remove(&number);
+        });
     }
     Ok(())
 }
 
 /// Copies one direction until it ends or is cut.
-fn pump(mut from: TcpStream, mut to: TcpStream, switches: &Mutex<Switches>, limited: bool) {
+fn pump(from: &TcpStream, to: &TcpStream, shared: &Shared, limited: bool) {
+    let (mut input, mut output) = (from, to);
     let mut buffer = [0; 4096];
-    while let Ok(n @ 1..) = from.read(&mut buffer) {
-        let delay = lock(switches).delay;
+    while let Ok(n @ 1..) = input.read(&mut buffer) {
+        let delay = shared.lock().delay;
         thread::sleep(delay);
-        while Some(lock(switches)).is_some_and(|switches| switches.paused && !switches.ended) {
-            thread::sleep(TICK);
-        }
+        shared.wait_while(Switches::keeps_bytes);
         let mut passes = n;
-        if let Some(budget) = lock(switches).budget.as_mut().filter(|_| limited) {
+        if let Some(budget) = shared.lock().budget.as_mut().filter(|_| limited) {
             passes = n.min(usize::try_from(*budget).unwrap_or(n));
             *budget -= passes as u64;
         }
-        if to.write_all(&buffer[..passes]).is_err() {
+        if output.write_all(&buffer[..passes]).is_err() {
             break;
         }
         if passes < n {
-            let mut switches = lock(switches);
+            let mut switches = shared.lock();
             switches.budget = None;
             switches.cut();
         }
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait_until;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    /// Makes a link, asks for something, and gives up.
+    fn ask_in_vain(proxy: &ChaosProxy) {
+        let mut link = TcpStream::connect(proxy.addr()).unwrap();
+        link.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        link.write_all(b"?").unwrap();
+        assert!(link.read(&mut [0]).is_err(), "something was answered");
+    }
+
+    #[test]
+    fn links_that_are_made_during_a_pause_do_not_add_up() {
+        let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let proxy = ChaosProxy::start(target.local_addr().unwrap()).unwrap();
+        proxy.pause();
+        (0..10).for_each(|_| ask_in_vain(&proxy));
+        // The first may be made before the proxy notices the pause.
+        assert!(proxy.accepted() <= 1, "{} links", proxy.accepted());
+        proxy.resume();
+        assert!(wait_until(SOON, || proxy.accepted() == 10), "{} links", proxy.accepted());
+        assert!(wait_until(SOON, || proxy.shared.lock().links.is_empty()), "links stay that nobody uses");
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod between;
 pub mod calls;
+pub mod chaos;
 pub mod desks;
 pub mod differences;
 pub mod domains;

@@ -1,5 +1,6 @@
 //! Multimedia clients: a hosted one in a process of its own, and a webhook that checks signatures.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,6 +23,9 @@ use crate::{ChaosProxy, LabError, Phone, Result};
 
 /// The events that say how a call goes on. Connected clients alone get them.
 const PROGRESS: [&str; 3] = ["ringing", "talking", "over"];
+
+/// The path of a webhook that is that of one number.
+const HOOK: &str = "/hook";
 
 /// A multimedia client of any form, as the person in front of it sees it.
 pub trait Client {
@@ -60,7 +64,7 @@ impl Client for Phone {
 pub struct Hosted {
     child: Child,
     http: reqwest::blocking::Client,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Hosted {
@@ -89,11 +93,16 @@ impl Hosted {
         command.envs(sidecall.cas().map(|file| ("SSL_CERT_FILE", file)));
         let mut child = Child::spawn(&mut command, dir.path().join("client.log"))?;
         child.wait_for_line("\"connected\"", Duration::from_secs(10))?;
-        Ok(Hosted { child, http: sidecall.http_client(), _dir: dir })
+        Ok(Hosted { child, http: sidecall.http_client(), dir })
     }
 
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
+    }
+
+    /// The folder with its log.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Sends a text to an address, as the person in front of this client may. The status of the answer.
@@ -118,15 +127,19 @@ impl Hosted {
 }
 
 /// A webhook on loopback that takes what is signed as Standard Webhooks says, and nothing else.
+///
+/// It may be that of several numbers, each at a path of its own.
 #[derive(Debug)]
 pub struct Webhook {
+    /// Where it is that of the number that [`Webhook::bind`] is given.
     pub url: String,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    secret: Option<Vec<u8>>,
+    /// By path.
+    secrets: HashMap<String, Vec<u8>>,
     accepted: Vec<Value>,
     refused: u32,
     /// So many requests are answered with 503 first.
@@ -145,15 +158,20 @@ impl Webhook {
                 thread::spawn(move || serve(stream, &state));
             }
         });
-        Ok(Webhook { url: format!("http://{addr}/hook"), state })
+        Ok(Webhook { url: format!("http://{addr}{HOOK}"), state })
     }
 
     /// Binds it to a number and takes the signing secret from the answer.
     pub fn bind(&self, sidecall: &Sidecall, number: &str) {
-        let answer = sidecall.bind(number, &self.url);
+        self.bind_at(sidecall, number, HOOK);
+    }
+
+    /// The same at a path, which stands as `path` in what it accepts.
+    pub(crate) fn bind_at(&self, sidecall: &Sidecall, number: &str, path: &str) {
+        let answer = sidecall.bind(number, &self.url.replace(HOOK, path));
         let secret = answer["secret"].as_str().expect("a signing secret");
         let secret = STANDARD.decode(secret.trim_start_matches("whsec_")).expect("base64");
-        self.lock().secret = Some(secret);
+        self.lock().secrets.insert(path.to_owned(), secret);
     }
 
     pub fn fail(&self, n: u32) {
@@ -169,6 +187,11 @@ impl Webhook {
         self.accepted(kind)
     }
 
+    /// Everything that it has accepted since the last time, and forgets it.
+    pub(crate) fn drain(&self) -> Vec<Value> {
+        std::mem::take(&mut self.lock().accepted)
+    }
+
     pub fn refused(&self) -> u32 {
         self.lock().refused
     }
@@ -181,8 +204,8 @@ impl Webhook {
 fn serve(stream: TcpStream, state: &Mutex<State>) {
     let Ok(mut answers) = stream.try_clone() else { return };
     let mut reader = BufReader::new(stream);
-    while let Some((headers, body)) = request(&mut reader) {
-        let status = judge(&headers, &body, &mut state.lock().expect("the webhook's state"));
+    while let Some(request) = request(&mut reader) {
+        let status = judge(&request, &mut state.lock().expect("the webhook's state"));
         // In one write: the pieces of `write!` would wait for each other's acknowledgement.
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         if answers.write_all(answer.as_bytes()).is_err() {
@@ -191,12 +214,17 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
     }
 }
 
-type Headers = Vec<(String, String)>;
+struct Request {
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
 
-fn request(reader: &mut impl BufRead) -> Option<(Headers, Vec<u8>)> {
+fn request(reader: &mut impl BufRead) -> Option<Request> {
     let mut headers = Vec::new();
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
     loop {
         line.clear();
         reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
@@ -206,18 +234,19 @@ fn request(reader: &mut impl BufRead) -> Option<(Headers, Vec<u8>)> {
     let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((headers, body))
+    Some(Request { path, headers, body })
 }
 
 /// <https://www.standardwebhooks.com>: HMAC-SHA256 over `id.timestamp.body`.
-fn judge(headers: &[(String, String)], body: &[u8], state: &mut State) -> &'static str {
+fn judge(request: &Request, state: &mut State) -> &'static str {
     if state.failing > 0 {
         state.failing -= 1;
         return "503 Service Unavailable";
     }
+    let Request { path, headers, body } = request;
     let header = |wanted: &str| headers.iter().find(|(n, _)| n == wanted).map_or("", |(_, v)| v.as_str());
-    let secret = state.secret.clone().unwrap_or_default();
-    let mut mac = Hmac::<Sha256>::new_from_slice(&secret).expect("any length");
+    let secret = state.secrets.get(path).map_or(&[][..], Vec::as_slice);
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("any length");
     mac.update(format!("{}.{}.", header("webhook-id"), header("webhook-timestamp")).as_bytes());
     mac.update(body);
     let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
@@ -228,6 +257,7 @@ fn judge(headers: &[(String, String)], body: &[u8], state: &mut State) -> &'stat
     if let Ok(mut message) = serde_json::from_slice::<Value>(body) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         message["at"] = serde_json::json!(now.as_millis() as u64);
+        message["path"] = path.as_str().into();
         state.accepted.push(message);
     }
     "204 No Content"

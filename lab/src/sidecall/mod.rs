@@ -157,10 +157,17 @@ impl Sidecall {
         Ok(sidecall)
     }
 
-    /// Starts it again with the same folder: the same database and tokens.
-    pub fn restart(&mut self) -> Result<()> {
+    /// Starts it again with the same folder, as systemd does: without waiting for it. A process that still runs is
+    /// killed first.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
         self.child.kill();
         self.child = spawn(self.dir.path(), self.role, &self.surroundings)?;
+        Ok(())
+    }
+
+    /// Starts it again with the same folder: the same database and tokens.
+    pub fn restart(&mut self) -> Result<()> {
+        self.start_again()?;
         if self.role != "agent" {
             self.child.wait_for_port(self.http, Duration::from_secs(10))?;
         }

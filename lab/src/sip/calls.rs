@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sip::message::SipMessage;
-use crate::sip::phone::{Dialog, Phone};
+use crate::sip::phone::Phone;
 use crate::{LabError, PHONES, Result};
 
 #[derive(Debug, Clone)]
@@ -65,20 +65,25 @@ impl Calls {
     }
 
     pub fn start(&self, pbx: SocketAddr) -> Result<Caller> {
-        let phone = Phone::caller(self.local, pbx)?;
-        let (line, calls) = (Arc::clone(&phone.line), self.clone());
+        let at = |n: u32| Duration::from_secs(n.into()) / self.rate.max(1);
+        Calls::start_each(self.local, pbx, (0..self.count).map(|n| (at(n), self.clone())).collect())
+    }
+
+    /// Places one call of each, so long after now. All come from one phone.
+    pub fn start_each(local: IpAddr, pbx: SocketAddr, calls: Vec<(Duration, Calls)>) -> Result<Caller> {
+        let phone = Phone::caller(local, pbx)?;
+        let (line, count) = (Arc::clone(&phone.line), calls.len());
         thread::spawn(move || {
             let begin = Instant::now();
-            for n in 0..calls.count {
-                let at = begin + Duration::from_secs(n.into()) / calls.rate.max(1);
-                thread::sleep(at.saturating_duration_since(Instant::now()));
+            for (at, call) in calls {
+                thread::sleep((begin + at).saturating_duration_since(Instant::now()));
                 if !line.is_open() {
                     return;
                 }
-                line.lock().place(&calls);
+                line.lock().place(&call);
             }
         });
-        Ok(Caller { phone, count: self.count as usize })
+        Ok(Caller { phone, count })
     }
 
     pub fn place(&self, pbx: SocketAddr) -> Result<CallReport> {
@@ -95,27 +100,41 @@ pub struct Caller {
 
 impl Caller {
     pub fn report(&self) -> CallReport {
-        let state = self.phone.line.lock();
-        CallReport { calls: state.dialogs.iter().map(Dialog::experience).collect(), messages: state.messages.clone() }
+        CallReport { calls: self.phone.outcomes(), messages: self.phone.messages() }
+    }
+
+    /// True once all of them are over.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        let over =
+            self.phone.line.wait(limit, |state| (state.dialogs.len() == self.count && state.is_idle()).then_some(()));
+        over.is_some()
     }
 
     pub fn finish(self, limit: Duration) -> Result<CallReport> {
-        let over =
-            self.phone.line.wait(limit, |state| (state.dialogs.len() == self.count && state.is_idle()).then_some(()));
         let late = || LabError::late("calls have not ended", limit, format!("{:#?}", self.phone.messages()));
-        over.map(|()| self.report()).ok_or_else(late)
+        self.wait(limit).then(|| self.report()).ok_or_else(late)
     }
 }
 
-/// One call as the caller saw it.
+/// One call as a phone saw it: as the caller did, unless it says something else.
 #[derive(Debug, Clone)]
 pub struct CallOutcome {
+    /// The user part of From.
+    pub calling: String,
+    /// The user part of the request URI.
+    pub called: String,
+    /// When the INVITE was sent or received, since 1970.
+    pub invited: Duration,
     /// The final status; `None` if there was none.
     pub status: Option<u16>,
     /// The provisional statuses in order, without 100.
     pub provisional: Vec<u16>,
-    /// INVITE → final response.
+    /// INVITE → final response. Unknown to the phone that was called.
     pub answered: Option<Duration>,
+    /// When it was over, since 1970.
+    pub over: Option<Duration>,
+    /// The other side ended it.
+    pub ended_there: bool,
     /// The `Reason` header of the final response or of the BYE.
     pub reason: Option<String>,
 }

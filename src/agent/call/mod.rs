@@ -19,7 +19,7 @@ use crate::agent::call::replayed_reports::ReplayedReports;
 use crate::agent::call::reply_path::ReplyPath;
 use crate::agent::call::turn::{Patience, in_turn, pause};
 use crate::agent::link::context::LinkContext;
-use crate::agent::node_client::NodeClientError;
+use crate::agent::node_client_error::NodeClientError;
 use crate::agent::nodes::Handovers;
 use crate::contract::{CallDecision, CallEvent, CallEvents, CallReport, CallRequest, CallView};
 use crate::core::base::name::{CallId, LegId};
@@ -274,6 +274,7 @@ impl Task {
                 again = Some(self.replayed.before(batch));
                 continue;
             };
+            let before = self.in_use.borrow().recoveries;
             match self.context.shared.node.report(&call, again.as_ref().unwrap_or(batch)).await {
                 Ok(reply) => {
                     self.replayed.add(&batch.events);
@@ -286,7 +287,7 @@ impl Task {
                 Err(error) if error.is_unknown_call() => {
                     self.call = None;
                     // It says so of a call that it has just registered: not in a tight circle.
-                    if attempt > 1 && !self.wait(attempt, &error, more).await {
+                    if attempt > 1 && !self.wait(attempt, before, &error, more).await {
                         return;
                     }
                 }
@@ -295,7 +296,7 @@ impl Task {
                     return;
                 }
                 Err(error) => {
-                    if !self.wait(attempt, &error, more).await {
+                    if !self.wait(attempt, before, &error, more).await {
                         return;
                     }
                 }
@@ -307,6 +308,7 @@ impl Task {
     async fn register(&mut self, more: &UnboundedReceiver<Told>) -> bool {
         self.request.routed = Some(self.routed);
         for attempt in 1.. {
+            let before = self.in_use.borrow().recoveries;
             match self.context.shared.node.register(&self.request).await {
                 Ok(decision) => {
                     self.call = Some(decision.call);
@@ -317,7 +319,7 @@ impl Task {
                     return false;
                 }
                 Err(error) => {
-                    if !self.wait(attempt, &error, more).await {
+                    if !self.wait(attempt, before, &error, more).await {
                         return false;
                     }
                 }
@@ -326,14 +328,20 @@ impl Task {
         false
     }
 
-    /// Waits before the next attempt; false when the call is long over.
-    async fn wait(&mut self, attempt: u32, error: &NodeClientError, more: &UnboundedReceiver<Told>) -> bool {
+    /// Waits before the next attempt; false when the call is long over. `before` is how many recoveries came before the last one.
+    async fn wait(
+        &mut self,
+        attempt: u32,
+        before: u32,
+        error: &NodeClientError,
+        more: &UnboundedReceiver<Told>,
+    ) -> bool {
         if !self.patience.lasts(more.is_closed()) {
             tracing::warn!(%error, leg = %self.request.leg, "gave up telling the node about a call that is over");
             return false;
         }
         metrics::report_retried(&self.context.pbx.name);
-        pause(attempt, &mut self.in_use).await;
+        pause(attempt, before, &mut self.in_use).await;
         true
     }
 }
@@ -342,13 +350,14 @@ impl Task {
 pub(super) async fn live_calls(context: Arc<LinkContext>) -> Vec<CallView> {
     let mut in_use = context.shared.node.watch();
     for attempt in 1.. {
+        let before = in_use.borrow().recoveries;
         match context.shared.node.live_calls(&context.pbx.name).await {
             Ok(calls) => return calls,
             Err(error) if error.is_final() => {
                 tracing::warn!(%error, "the node does not tell its live calls");
                 break;
             }
-            Err(_) => pause(attempt, &mut in_use).await,
+            Err(_) => pause(attempt, before, &mut in_use).await,
         }
     }
     Vec::new()

@@ -26,9 +26,8 @@ pub(super) async fn in_turn(handovers: &mut Handovers) {
 }
 
 /// Waits before a request is repeated that has failed so many times. If the wait is a long one, a node that works again ends
-/// it.
-pub(super) async fn pause(failures: u32, in_use: &mut watch::Receiver<InUse>) {
-    let before = in_use.borrow().recoveries;
+/// it, also if it has done so since the request was made. `before` is how many recoveries came before that.
+pub(super) async fn pause(failures: u32, before: u32, in_use: &mut watch::Receiver<InUse>) {
     let wait = Backoff::HTTP.wait(failures, rand::random());
     sleep(wait.min(LEAST)).await;
     let recovers = async {
@@ -66,14 +65,14 @@ mod tests {
     async fn recover(in_use: &watch::Sender<InUse>) {
         loop {
             in_use.send_modify(|now| now.recoveries += 1);
-            tokio::task::yield_now().await;
+            sleep(Duration::from_millis(10)).await;
         }
     }
 
     async fn paused(failures: u32, in_use: &watch::Sender<InUse>) -> Duration {
         let (begun, mut seen) = (Instant::now(), in_use.subscribe());
         tokio::select! {
-            () = pause(failures, &mut seen) => {}
+            () = pause(failures, IN_USE.recoveries, &mut seen) => {}
             () = recover(in_use) => {}
         }
         begun.elapsed()
@@ -85,6 +84,16 @@ mod tests {
         let (short, long) = tokio::join!(paused(2, &in_use), paused(20, &in_use));
         assert!(short >= Backoff::HTTP.first, "{short:?}");
         assert!((LEAST..Duration::from_secs(10)).contains(&long), "{long:?}: its back-off is 15 s or more");
+    }
+
+    /// A node that hung refuses the request after another one has taken over.
+    #[tokio::test]
+    async fn a_node_that_has_worked_since_the_request_was_made_ends_a_long_wait() {
+        let in_use = watch::Sender::new(InUse { recoveries: 1, ..IN_USE });
+        let begun = Instant::now();
+        pause(20, IN_USE.recoveries, &mut in_use.subscribe()).await;
+        let took = begun.elapsed();
+        assert!((LEAST..Duration::from_secs(10)).contains(&took), "{took:?}: its back-off is 15 s or more");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::context::LinkContext;
-use crate::agent::node_client::NodeClientError;
+use crate::agent::node_client_error::NodeClientError;
 use crate::contract::{LinkState, PbxKind, PbxReport, SipMessageOutcome};
 use crate::core::base::node_list::InUse;
 use crate::monitor::metrics::agent as metrics;

@@ -24,6 +24,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Interval of pings, and the silence after which the node counts as gone.
 const PING: Duration = Duration::from_secs(20);
 const SILENT: Duration = Duration::from_secs(50);
+/// A stream that has been open for longer resets the back-off. A node that ends each stream sooner is asked less and less
+/// often.
+const WORKS: Duration = Duration::from_secs(5);
 /// Maximum number of ids of received messages to keep; a node repeats only what wasn't acknowledged.
 const REMEMBERED: usize = 1000;
 
@@ -113,8 +116,8 @@ impl Stream {
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         loop {
-            let opened = Instant::now();
-            let why = match self.once().await {
+            let (end, open) = self.once().await;
+            let why = match end {
                 End::Unheard => return,
                 End::Over(error) => {
                     let _ = self.news.send(News::Over(error)).await;
@@ -126,8 +129,7 @@ impl Stream {
                 }
                 End::Again(why) => why,
             };
-            // A stream that lasted resets the back-off.
-            failures = if opened.elapsed() > SILENT { 1 } else { failures + 1 };
+            failures = failures_after(failures, open);
             let wait = Backoff::LINK.wait(failures, rand::random());
             if self.news.send(News::Lost { why, wait }).await.is_err() {
                 return;
@@ -136,7 +138,27 @@ impl Stream {
         }
     }
 
-    async fn once(&mut self) -> End {
+    /// Runs one stream to its end. Also says how long it was open, if it was.
+    async fn once(&mut self) -> (End, Option<Duration>) {
+        let (client, mut socket) = match self.connect().await {
+            Ok(connected) => connected,
+            Err(end) => return (end, None),
+        };
+        let opened = Instant::now();
+        // The node sends again what wasn't acknowledged on the last connection.
+        while self.acks.try_recv().is_ok() {}
+        let number = self.number.clone();
+        if self.news.send(News::Connected { client, number }).await.is_err() {
+            return (End::Unheard, None);
+        }
+        let end = self.read(&mut socket).await;
+        let open = opened.elapsed();
+        let _ = tokio::time::timeout(Duration::from_millis(200), socket.close(None)).await;
+        (end, Some(open))
+    }
+
+    /// Binds, if necessary, and opens the stream.
+    async fn connect(&self) -> Result<(ClientId, Socket), End> {
         let client = match self.client.get() {
             Some(client) => client,
             None => match bind(&self.api, &self.new).await {
@@ -144,23 +166,12 @@ impl Stream {
                     self.client.set(Some(created.client.id.clone()));
                     created.client.id
                 }
-                Err(error) if error.is_final() => return End::Over(error),
-                Err(error) => return End::Again(error.to_string()),
+                Err(error) if error.is_final() => return Err(End::Over(error)),
+                Err(error) => return Err(End::Again(error.to_string())),
             },
         };
-        let mut socket = match self.open(&client).await {
-            Ok(socket) => socket,
-            Err(end) => return end,
-        };
-        // The node sends again what wasn't acknowledged on the last connection.
-        while self.acks.try_recv().is_ok() {}
-        let number = self.number.clone();
-        if self.news.send(News::Connected { client, number }).await.is_err() {
-            return End::Unheard;
-        }
-        let end = self.read(&mut socket).await;
-        let _ = tokio::time::timeout(Duration::from_millis(200), socket.close(None)).await;
-        end
+        let socket = self.open(&client).await?;
+        Ok((client, socket))
     }
 
     async fn open(&self, client: &ClientId) -> Result<Socket, End> {
@@ -238,6 +249,11 @@ impl Stream {
     }
 }
 
+/// The number of failures in a row after one more stream, which was open for this long, or never opened.
+fn failures_after(before: u32, open: Option<Duration>) -> u32 {
+    if open.is_some_and(|open| open > WORKS) { 1 } else { before.saturating_add(1) }
+}
+
 async fn bind(api: &Api, new: &NewClient) -> Result<ClientCreated, ApiError> {
     api.send(Method::POST, &["v1", "clients"], new).await
 }
@@ -250,4 +266,37 @@ pub(super) fn id_of(text: &str) -> Option<String> {
 /// `{"ack":"0193…"}`
 async fn acknowledge(socket: &mut Socket, id: &str) -> Result<(), WsError> {
     socket.send(Frame::text(serde_json::json!({"ack": id}).to_string())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_that_was_open_resets_the_back_off_and_any_other_prolongs_it() {
+        // Nodes that take turns every ten seconds.
+        assert_eq!(failures_after(7, Some(Duration::from_secs(10))), 1);
+        assert_eq!(failures_after(7, Some(Duration::from_millis(200))), 8);
+        assert_eq!(failures_after(7, None), 8);
+        assert_eq!(failures_after(0, None), 1);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_accepts_and_never_answers_has_opened_no_stream() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // The kernel accepts for it.
+        let hung = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", hung.local_addr().unwrap());
+        let api = Api::new(url.parse().unwrap(), "token").unwrap();
+        let (news, _receiver) = mpsc::channel(1);
+        let (ack, acks) = mpsc::channel(1);
+        let client = Current::of("client".parse().unwrap());
+        let number: Number = "+12125550100".parse().unwrap();
+        let new: NewClient = serde_json::from_str("{}").unwrap();
+        let mut stream = Stream { api, new, number, client, news, acks, ack, received: VecDeque::new() };
+        let (end, open) = stream.once().await;
+        assert!(matches!(end, End::Again(_)) && open.is_none(), "{open:?}");
+    }
 }

@@ -1,7 +1,6 @@
 //! Checks the nodes that share the database, as the active one sees them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::report::DoctorReport;
 use crate::cli::output;
@@ -11,27 +10,46 @@ use crate::core::base::time::UnixMillis;
 use crate::node::StatusView;
 
 const ABOUT: &str = "nodes";
+/// What is found if nobody could take over. It is a warning if the agent has several nodes.
+const ALONE: &str = "no other node stands by: if this one fails, none takes over";
+/// What to do about a node that has gone.
+const GONE: &str =
+    "start it, or look at its log; if you removed it for good, this warning ends a day after it was last seen";
 
 /// Checks whether another node could take over. A node whose database is a file has no others beside it.
 pub(super) fn check(config: &Config, status: Option<&StatusView>, report: &mut DoctorReport) -> anyhow::Result<()> {
-    let Some(StatusView { nodes, now, .. }) = status else { return Ok(()) };
-    for (found, todo) in warnings(nodes, *now, config.agent.urls().len() > 1) {
+    let Some(StatusView { nodes: Some(nodes), now, .. }) = status else { return Ok(()) };
+    let several = config.agent.urls().len() > 1;
+    for (found, todo) in warnings(nodes, *now, several) {
         report.warning(ABOUT, found, todo)?;
     }
-    let standing: Vec<&str> = standing_by(nodes, *now).map(|node| node.machine.as_str()).collect();
-    match standing[..] {
-        [] => Ok(()),
-        [one] => report.ok(ABOUT, format!("the node on {one} stands by")),
-        _ => report.ok(ABOUT, format!("nodes stand by on {}", standing.join(" and "))),
+    match who_stands_by(nodes, *now, several) {
+        Some(found) => report.ok(ABOUT, found),
+        None => Ok(()),
     }
 }
 
-/// How old the list is if the active node can't read it: that node is in it, and its own heartbeat is old, too.
-fn unread_for(nodes: &[NodeView], now: UnixMillis) -> Option<Duration> {
-    match nodes.iter().any(|node| node.role == NodeRole::Active && node.is_here(now)) {
-        true => None,
-        false => nodes.iter().map(|node| now - node.heartbeat).min(),
+/// Who could take over. None if a warning says that nobody could, or that nobody knows.
+fn who_stands_by(nodes: &[NodeView], now: UnixMillis, several: bool) -> Option<String> {
+    let standing: Vec<&str> = standing_by(nodes, now).map(|node| node.machine.as_str()).collect();
+    match standing[..] {
+        _ if unread(nodes, now).is_some() => None,
+        [] if several => None,
+        [] => Some(ALONE.to_owned()),
+        [one] => Some(format!("the node on {one} stands by")),
+        _ => Some(format!("nodes stand by on {}", standing.join(" and "))),
     }
+}
+
+/// What is wrong if the active node can't read the list: that node is in it, and its own heartbeat is old, too.
+fn unread(nodes: &[NodeView], now: UnixMillis) -> Option<String> {
+    if nodes.iter().any(|node| node.role == NodeRole::Active && node.is_here(now)) {
+        return None;
+    }
+    Some(match nodes.iter().map(|node| now - node.heartbeat).min() {
+        Some(age) => format!("the node hasn't read the list of nodes for {}", output::span(age)),
+        None => "the node hasn't read the list of nodes since its start".to_owned(),
+    })
 }
 
 fn standing_by(nodes: &[NodeView], now: UnixMillis) -> impl Iterator<Item = &NodeView> {
@@ -40,12 +58,8 @@ fn standing_by(nodes: &[NodeView], now: UnixMillis) -> impl Iterator<Item = &Nod
 
 /// What is wrong, and what to do about it. `several`: whether the agent has several nodes.
 fn warnings(nodes: &[NodeView], now: UnixMillis, several: bool) -> Vec<(String, &'static str)> {
-    if let Some(age) = unread_for(nodes, now) {
-        let found = format!("the node hasn't read the list of nodes for {}", output::span(age));
-        return vec![(
-            found,
-            "look at the database, and at the node's log with SIDECALL_LOG=debug; calls need no list",
-        )];
+    if let Some(found) = unread(nodes, now) {
+        return vec![(found, "look at the node's log, which has the reason; calls need no list")];
     }
     let mut warnings = Vec::new();
     let (here, gone): (Vec<&NodeView>, Vec<&NodeView>) = nodes.iter().partition(|node| node.is_here(now));
@@ -57,7 +71,7 @@ fn warnings(nodes: &[NodeView], now: UnixMillis, several: bool) -> Vec<(String, 
         };
         let silence = output::span(now - node.heartbeat);
         let found = format!("{} on {} {role}, and was last seen {silence} ago", node.url, node.machine);
-        warnings.push((found, "start it, or look at its log; it is forgotten a day after it was last seen"));
+        warnings.push((found, GONE));
     }
     let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for node in &here {
@@ -68,9 +82,9 @@ fn warnings(nodes: &[NodeView], now: UnixMillis, several: bool) -> Vec<(String, 
         let found = format!("the versions of the nodes differ: {}", each.collect::<Vec<_>>().join(", "));
         warnings.push((found, "finish the upgrade (docs/CLUSTER.md, Rolling upgrade)"));
     }
-    if several && !nodes.is_empty() && standing_by(nodes, now).next().is_none() {
-        let todo = "start another one, or upgrade it: earlier versions are not listed";
-        warnings.push(("no node stands by".to_owned(), todo));
+    if several && standing_by(nodes, now).next().is_none() {
+        let todo = "start a second node; if one runs already, upgrade it: earlier versions are not listed";
+        warnings.push((ALONE.to_owned(), todo));
     }
     warnings
 }
@@ -101,11 +115,12 @@ mod tests {
     fn two_nodes_of_one_version_are_as_they_should_be() {
         let both = [node("a", NodeRole::Active, 900), node("b", NodeRole::StandBy, 1_500)];
         assert_eq!(found(&both, true), [] as [&str; 0]);
-        assert_eq!(standing_by(&both, NOW).count(), 1);
-        // A file, one node on PostgreSQL, and one of several that is the only one.
-        assert_eq!(found(&[], true), [] as [&str; 0]);
+        assert_eq!(who_stands_by(&both, NOW, true).as_deref(), Some("the node on b stands by"));
+        // One node on PostgreSQL, and one of several that is the only one.
         assert_eq!(found(&both[..1], false), [] as [&str; 0]);
-        assert_eq!(found(&both[..1], true), ["no node stands by"]);
+        assert_eq!(who_stands_by(&both[..1], NOW, false).as_deref(), Some(ALONE));
+        assert_eq!(found(&both[..1], true), [ALONE]);
+        assert_eq!(who_stands_by(&both[..1], NOW, true), None, "a warning says so");
     }
 
     #[test]
@@ -114,8 +129,8 @@ mod tests {
         let of_b = "http://b:8600 on b stood by, and was last seen 0:01:01 ago";
         assert_eq!(found(&gone, false), [of_b]);
         // Whether one that was there is gone, or there never was one: nobody takes over.
-        assert_eq!(found(&gone, true), [of_b, "no node stands by"]);
-        assert_eq!(standing_by(&gone, NOW).count(), 0);
+        assert_eq!(found(&gone, true), [of_b, ALONE]);
+        assert_eq!(who_stands_by(&gone, NOW, false).as_deref(), Some(ALONE));
         let mut old = node("b", NodeRole::StandBy, 0);
         old.version = "0.1.0".to_owned();
         let mixed = [node("a", NodeRole::Active, 0), old];
@@ -126,6 +141,8 @@ mod tests {
     fn a_list_that_cant_be_read_says_nothing_about_the_nodes_in_it() {
         let old = [node("a", NodeRole::Active, 61_000), node("b", NodeRole::StandBy, 61_500)];
         assert_eq!(found(&old, true), ["the node hasn't read the list of nodes for 0:01:01"]);
+        assert_eq!(who_stands_by(&old, NOW, false), None);
+        assert_eq!(found(&[], false), ["the node hasn't read the list of nodes since its start"]);
         // After a take-over, one that was active is gone, and one that is active reads.
         let taken_over = [node("a", NodeRole::Active, 61_000), node("b", NodeRole::Active, 0)];
         assert_eq!(found(&taken_over, false), ["http://a:8600 on a was active, and was last seen 0:01:01 ago"]);

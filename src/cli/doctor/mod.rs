@@ -26,8 +26,9 @@ use report::DoctorReport;
 /// Checks everything between a call and a client, and says how to fix what is wrong.
 ///
 /// Checks the configuration and its files, each PBX (reachable, snippet loaded, rights, trunk, an
-/// agent attached), the node (reachable, ready, tokens, public address), those that stand by, the STUN and TURN
-/// servers, other organisations' nodes, the portability sources, and a number's clients.
+/// agent attached), the node (reachable, ready, tokens, public address), other nodes on its database (present,
+/// same version), the STUN and TURN servers, other organisations' nodes, the portability sources, and a
+/// number's clients.
 /// Changes nothing and touches no call. Exits with success if there is no problem.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:

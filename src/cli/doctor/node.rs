@@ -6,7 +6,7 @@ use super::report::DoctorReport;
 use crate::cli::api_access;
 use crate::cli::api_client::{Api, ApiError};
 use crate::config::Config;
-use crate::contract::CallList;
+use crate::contract::{CallList, StandByState};
 use crate::core::address::{is_loopback, without_user};
 use crate::core::base::secret::Secret;
 use crate::node::StatusView;
@@ -37,12 +37,12 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
         };
         match agent.touch(&["healthz"]).await {
             Ok(()) => {
-                report.ok(&about, format!("{shown} answers"))?;
                 let ready = agent.touch(&["readyz"]).await;
-                if let Some(reason) = ready.as_ref().err().and_then(ApiError::stands_by) {
-                    standing.push((about, reason));
+                if let Some((reason, state)) = ready.as_ref().err().and_then(ApiError::stands_by) {
+                    standing.push((about, reason, state));
                     continue;
                 }
+                report.ok(&about, format!("{shown} answers"))?;
                 readiness(&about, ready, report)?;
                 agent_token(config, &about, &agent, report).await?;
                 answering.push(node);
@@ -50,14 +50,8 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
             Err(error) => silent.push((about, error.to_string(), node)),
         }
     }
-    for (about, reason) in standing {
-        match answering.is_empty() {
-            true => {
-                report.problem(&about, reason, "look at the node that it names: agents don't reach one that serves")?
-            }
-            false if reason.contains(" has the database") => report.ok(&about, reason)?,
-            false => report.warning(&about, reason, "it could not take over now: look at its log")?,
-        }
+    for (about, reason, state) in standing {
+        stand_by(&about, reason, state, answering.is_empty(), report)?;
     }
     for (about, why, node) in silent {
         match answering.is_empty() {
@@ -90,6 +84,38 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
         None => None,
     };
     Ok(NodeAccess { admin, status })
+}
+
+/// Tells what a node that stands by waits for. `alone`: no node serves, as far as can be told from here.
+fn stand_by(
+    about: &str,
+    reason: String,
+    state: StandByState,
+    alone: bool,
+    report: &mut DoctorReport,
+) -> anyhow::Result<()> {
+    if state == StandByState::TakesOver {
+        return report.unknown(about, format!("{reason}; wait a few seconds and run this again"));
+    }
+    match (advice(&reason, state), alone) {
+        (None, false) => report.ok(about, reason),
+        (None, true) => {
+            let todo =
+                "no agent here reaches the active node: check it, the network to it, and whether [agent] lists it";
+            report.problem(about, reason, todo)
+        }
+        (Some(todo), false) => report.warning(about, reason, format!("it could not take over now: {todo}")),
+        (Some(todo), true) => report.problem(about, reason, todo),
+    }
+}
+
+/// What to do so that a node that stands by could take over. None if it waits for a node that has the database.
+fn advice(reason: &str, state: StandByState) -> Option<&'static str> {
+    match state {
+        StandByState::Waits => None,
+        _ if reason.contains(" is busy ") => Some("find the transactions that block the table `leases`"),
+        _ => Some("check PostgreSQL and the network to it"),
+    }
 }
 
 fn how_to_start(node: &Url, local: &Url) -> String {
@@ -178,4 +204,19 @@ async fn public_url(config: &Config, report: &mut DoctorReport) -> anyhow::Resul
 fn same_place(a: &Url, b: &Url) -> bool {
     a.port_or_known_default() == b.port_or_known_default()
         && (a.host() == b.host() || is_loopback(a.host()) && is_loopback(b.host()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stand_by_that_could_not_take_over_gets_advice_by_its_reason() {
+        let unable = |reason: &str| advice(&format!("the node stands by: {reason}"), StandByState::Unable);
+        assert_eq!(unable("the database isn't available"), Some("check PostgreSQL and the network to it"));
+        let busy = unable("the database is busy with other transactions");
+        assert_eq!(busy, Some("find the transactions that block the table `leases`"));
+        let waits = "the node stands by: process 7 on node-a has the database";
+        assert_eq!(advice(waits, StandByState::Waits), None);
+    }
 }

@@ -12,6 +12,9 @@ pub const PROMPT: Duration = Duration::from_millis(80);
 /// could not work. While calls are up, each node is asked for a sign of life more often than that.
 const SPARED_FOR: Duration = Duration::from_secs(1);
 
+/// How long after an answer a node counts as reachable. While no call is up, nodes may be asked for nothing for hours.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
 /// What the first of several nodes gets of the time for a decision.
 pub fn first_share(left: Duration) -> Duration {
     left * 3 / 5
@@ -20,21 +23,22 @@ pub fn first_share(left: Duration) -> Duration {
 /// The nodes of an agent, by their place in its configuration. One of them is in use, at first the first.
 ///
 /// A node is *untried* until it answers or fails. It is *well* after an answer, *late* after one answer that did not come in a
-/// short time, and *failed* after a failure. For a second it is *spared* if it could not do what it was asked to do, or if the
-/// agent has left it.
+/// short time, and *failed* after a failure. A node that is well is *fresh* for a second after its last answer. For a second it
+/// is *spared* if it could not do what it was asked to do, or if the agent has left it.
 ///
 /// | node | its state | event | next |
 /// |---|---|---|---|
 /// | any | any | answered | it is well; if the node in use has failed and this one is not spared, it is in use |
 /// | any | untried, well | late | it is late |
 /// | any | late, failed | late, and was asked after that | as if it had failed |
-/// | in use | any | failed, and others are well and not spared | it has failed, and is spared; the next of these is in use |
+/// | in use | any | failed, and others are fresh and not spared | it has failed, and is spared; the next of these is in use |
 /// | in use | any | failed, and there is no such other | it has failed, and stays in use |
 /// | another | any | failed | it has failed |
 ///
-/// So the agent leaves a node only if that one fails, and only for one whose last word was an answer. It does not go back by
-/// itself. A node may give signs of life while it can't work, so they don't end the time in which it is spared: whatever the
-/// nodes do, each is left at most once a second.
+/// So the agent leaves a node only if that one fails, and only for one that has just answered. One that was well in the evening
+/// may be out of reach by the morning: it must answer first. The agent does not go back by itself. A node may give signs of life
+/// while it can't work, so they don't end the time in which it is spared: whatever the nodes do, each is left at most once a
+/// second.
 ///
 /// The work of the node in use shows what must be repeated there: see [`InUse`].
 ///
@@ -80,19 +84,23 @@ enum Process {
     At(usize),
 }
 
-/// `at` is the time of the last failure or lateness.
+/// `at` is the time of the last answer, failure or lateness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State<T> {
     Untried,
-    Well,
+    Well { at: T },
     Late { at: T },
     Failed { at: T },
 }
 
 impl<T: Copy> State<T> {
+    fn is_well(&self) -> bool {
+        matches!(self, State::Well { .. })
+    }
+
     fn trouble(&self) -> Option<T> {
         match *self {
-            State::Untried | State::Well => None,
+            State::Untried | State::Well { .. } => None,
             State::Late { at } | State::Failed { at } => Some(at),
         }
     }
@@ -108,7 +116,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
 
     /// The node in use.
     pub fn in_use(&self) -> InUse {
-        let is_well = self.nodes[self.in_use].state == State::Well;
+        let is_well = self.nodes[self.in_use].state.is_well();
         InUse { node: self.in_use, is_well, handovers: self.handovers, recoveries: self.recoveries }
     }
 
@@ -119,7 +127,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
 
     /// Records that a node has answered. True if the agent goes over to it.
     pub fn answered(&mut self, node: usize, now: T) -> bool {
-        self.nodes[node].state = State::Well;
+        self.nodes[node].state = State::Well { at: now };
         let moves = self.has_failed() && !self.is_spared(node, now);
         if moves {
             self.go_over(node, now);
@@ -157,7 +165,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
             return None;
         }
         self.is_broken = true;
-        let is_next = |other: &usize| self.nodes[*other].state == State::Well && !self.is_spared(*other, now);
+        let is_next = |other: &usize| self.is_fresh(*other, now) && !self.is_spared(*other, now);
         let next = self.ring().find(is_next)?;
         self.go_over(next, now);
         Some(next)
@@ -182,6 +190,10 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
         self.in_use = node;
     }
 
+    fn is_fresh(&self, node: usize, now: T) -> bool {
+        matches!(self.nodes[node].state, State::Well { at } if now < at + FRESH_FOR)
+    }
+
     fn is_spared(&self, node: usize, now: T) -> bool {
         self.nodes[node].spared.is_some_and(|at| now < at + SPARED_FOR)
     }
@@ -200,7 +212,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     /// How much of the time that is left for a decision this node gets. If another one could be asked after it, that one is
     /// left two fifths. A node that was in trouble a moment ago takes no time from one that is well.
     pub fn share(&self, node: usize, tried: &[usize], left: Duration, now: T) -> Duration {
-        let is_well = self.nodes[node].state == State::Well;
+        let is_well = self.nodes[node].state.is_well();
         let is_spare = |other: &usize| {
             let is_spared = is_well && self.nodes[*other].state.trouble().is_some_and(|at| now < at + SPARED_FOR);
             *other != node && !is_spared && !self.nodes[*other].breaker.rests(now)
@@ -222,7 +234,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> NodeList<T> {
     /// The nodes that have not been tried, in the order in which they are asked.
     fn order(&self, tried: &[usize]) -> Vec<usize> {
         let mut order: Vec<usize> = self.ring().collect();
-        let rank = |node: &usize| (self.nodes[*node].state != State::Well, self.nodes[*node].state.trouble());
+        let rank = |node: &usize| (!self.nodes[*node].state.is_well(), self.nodes[*node].state.trouble());
         order[1..].sort_by_key(rank);
         order.retain(|node| !tried.contains(node));
         order

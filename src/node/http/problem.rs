@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::contract::{ImportReport, OfferRefusal};
+use crate::contract::{ImportReport, OfferRefusal, StandByState};
 use crate::core::call::guests::GuestRefusal;
 use crate::node::call::decide::DecisionError;
 use crate::node::call::events::ReportError;
@@ -36,6 +36,9 @@ pub struct Problem {
     /// Of an offer that was refused: why, as one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<OfferRefusal>,
+    /// At `/readyz` of a node that stands by: what it can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_by: Option<StandByState>,
     /// After an import of which nothing was taken: its bad lines.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub import: Option<Box<ImportReport>>,
@@ -52,6 +55,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             reason: None,
+            stand_by: None,
             import: None,
             retry_after: None,
         }
@@ -89,6 +93,10 @@ impl Problem {
 
     pub(in crate::node) fn because(self, reason: OfferRefusal) -> Problem {
         Problem { reason: Some(reason), ..self }
+    }
+
+    pub(in crate::node) fn stands_by(self, state: StandByState) -> Problem {
+        Problem { stand_by: Some(state), ..self }
     }
 
     pub(in crate::node) fn import(self, report: ImportReport) -> Problem {

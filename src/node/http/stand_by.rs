@@ -16,17 +16,18 @@ use crate::node::Problem;
 use crate::node::config::{Monitoring, NodeConfig};
 use crate::node::http::dns_rebinding::Hosts;
 use crate::node::http::middleware::finish;
+use crate::store::StandByReason;
 
 struct StandByApi {
     /// What it waits for.
-    reasons: watch::Receiver<Option<String>>,
+    reasons: watch::Receiver<Option<StandByReason>>,
     /// The names by which anybody may read the metrics. None if that takes a token: tokens are in the database.
     open_to: Option<Hosts>,
     metrics: Metrics,
 }
 
 /// `/healthz`, `/readyz`, `/metrics`, and a refusal for all else. `reasons` has what the node waits for.
-pub(in crate::node) fn router(config: &NodeConfig, reasons: watch::Receiver<Option<String>>) -> Router {
+pub(in crate::node) fn router(config: &NodeConfig, reasons: watch::Receiver<Option<StandByReason>>) -> Router {
     let metrics = Metrics::install();
     let open_to = (config.monitoring() == Monitoring::Open).then(|| Hosts::new(config));
     Router::new()
@@ -44,8 +45,8 @@ async fn healthz() -> String {
 }
 
 async fn readyz(State(api): State<Arc<StandByApi>>) -> Problem {
-    let reason = api.reasons.borrow().clone();
-    refusal(reason.as_deref().unwrap_or("another process has the database"))
+    let reason = api.reasons.borrow().clone().unwrap_or_else(StandByReason::held_by_somebody);
+    refusal(&reason.to_string()).stands_by(reason.state())
 }
 
 /// Who may not read the metrics learns no more than from `/readyz`.

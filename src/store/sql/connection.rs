@@ -7,10 +7,10 @@ use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::heartbeat::KnownNodes;
 use super::keeper::LeaseWatch;
-use super::lease::Wait;
 use super::postgres::ServerConnection;
 use super::query::{query, scalar};
 use super::read_pool::ReadPool;
+use super::wait::Wait;
 use super::{postgres, sqlite};
 use crate::store::StoreError;
 
@@ -70,6 +70,13 @@ impl Connection {
         match self {
             Connection::Sqlite(_) => Ok(()),
             Connection::Postgres(session) => session.connect_if_lost().await,
+        }
+    }
+
+    /// Gives up the connection to PostgreSQL: a statement may be under way on it.
+    pub(in crate::store) fn give_up(&mut self) {
+        if let Connection::Postgres(session) = self {
+            session.give_up_connection();
         }
     }
 

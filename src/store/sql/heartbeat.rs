@@ -1,6 +1,6 @@
 //! The heartbeat by which a node shows others that it is there: its row in `nodes`.
 //!
-//! Nothing depends on it, and nothing waits for it. What fails is tried again, and logged for those who debug.
+//! Nothing depends on it, and nothing waits for it. What fails is tried again, and the log of the node that serves says so.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,6 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::lease::{machine, since_boot};
-use super::postgres::options;
 use super::query::{Query, query};
 use super::read_pool::ReadPool;
 use super::row::Row;
@@ -84,15 +83,6 @@ impl NodeRow {
     }
 }
 
-/// Removes the row of a node that has no connection any more.
-pub(in crate::store) async fn remove_node(url: &str, row: &NodeRow) {
-    let removing = async {
-        let pool = ReadPool::new(options(url)?);
-        pool.execute(row.removal()).await
-    };
-    log_failure(&in_time(removing).await);
-}
-
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doing {
@@ -155,6 +145,7 @@ impl Heartbeat {
 }
 
 async fn beat(row: NodeRow, pool: ReadPool, known: KnownNodes, mut doing: watch::Receiver<Doing>) {
+    let mut is_told = false;
     loop {
         let now = *doing.borrow();
         if now == Doing::Leaves {
@@ -162,7 +153,11 @@ async fn beat(row: NodeRow, pool: ReadPool, known: KnownNodes, mut doing: watch:
         }
         let role = now.role();
         let pause = match role {
-            Some(role) => pause_after(&in_time(refresh(&row, role, &pool, &known)).await),
+            Some(role) => {
+                let refreshed = in_time(refresh(&row, role, &pool, &known)).await;
+                log_refresh(&refreshed, role, &mut is_told);
+                pause_after(&refreshed)
+            }
             None => EVERY,
         };
         // It shows at once that it does something else.
@@ -194,10 +189,24 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result
 }
 
 fn pause_after(refreshed: &Result<(), StoreError>) -> Duration {
-    log_failure(refreshed);
     match refreshed {
         Err(StoreError::Unavailable(_)) => LATER,
         _ => EVERY,
+    }
+}
+
+/// Tells administrators once that the node that serves can't refresh the list. `is_told`: they know that, and it still fails.
+fn log_refresh(refreshed: &Result<(), StoreError>, role: NodeRole, is_told: &mut bool) {
+    match refreshed {
+        Err(error) if role == NodeRole::Active && !*is_told => {
+            *is_told = true;
+            tracing::warn!(%error, "the list of nodes can't be refreshed: calls don't need it");
+        }
+        Ok(()) if *is_told => {
+            *is_told = false;
+            tracing::info!("the list of nodes is refreshed again");
+        }
+        _ => log_failure(refreshed),
     }
 }
 

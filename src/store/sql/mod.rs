@@ -19,13 +19,13 @@ mod row;
 mod server_url;
 mod sqlite;
 mod value;
+mod wait;
 
 pub(super) use builder::Builder;
 pub(super) use connection::{Connection, Pool, open_file, open_url};
+pub(super) use heartbeat::KnownNodes;
 pub use heartbeat::NodeRow;
-pub(super) use heartbeat::{KnownNodes, remove_node};
 pub(super) use keeper::LeaseWatch;
-pub(super) use lease::Wait;
 pub(super) use query::{Query, Target, query, scalar};
 pub(super) use retries::Retries;
 #[cfg(test)]
@@ -33,3 +33,4 @@ pub(super) use row::Column;
 pub(super) use row::Row;
 pub(super) use server_url::check_url;
 pub(super) use value::Value;
+pub(super) use wait::Wait;

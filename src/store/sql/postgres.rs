@@ -17,12 +17,13 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnectio
 use super::fence::Fence;
 use super::heartbeat::{Heartbeat, KnownNodes};
 use super::keeper::{Keeper, LeaseWatch};
-use super::lease::{Lease, Wait};
+use super::lease::Lease;
 use super::query::{Query, query};
 use super::read_pool::ReadPool;
 use super::retries::Retries;
 use super::row::Row;
 use super::value::Value;
+use super::wait::Wait;
 use crate::store::StoreError;
 
 /// How long a connection may take to be made.
@@ -70,17 +71,29 @@ pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerCo
     if is_new {
         session.migrate().await?;
     }
-    let lease = Lease::acquire(&mut session, WRITER, name, wait).await?;
+    let lease = match Lease::acquire(&mut session, WRITER, name, wait).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            let _ = session.close().await;
+            return Err(error);
+        }
+    };
     let keeper = Keeper::start(lease.clone(), ReadPool::new(options.clone()));
     session.patience = Patience::Each(LONG);
-    match session.prepare(&keeper, lease.clone(), is_new).await {
+    let prepared = tokio::select! {
+        prepared = session.prepare(&keeper, lease.clone(), is_new) => prepared,
+        () = wait.stopped() => Err(StoreError::closed()),
+    };
+    match prepared {
         Ok(fence) => session.fence = Some(fence),
         Err(error) => {
-            // Others get it at once, also if the server failed in the middle of a transaction.
+            // Others get it at once. In either case a transaction may be open, or a statement under way.
             drop(keeper);
-            session.patience = Patience::Each(ANSWER);
-            let _ = session.run("ROLLBACK").await;
-            let _ = lease.release(&mut session).await;
+            session.give_up_connection();
+            // A server that hasn't answered wouldn't answer the rest either.
+            if lease.release(&mut session).await.is_ok() {
+                let _ = session.close().await;
+            }
             return Err(error);
         }
     }
@@ -92,7 +105,7 @@ pub(super) async fn open(url: &str, name: &str, wait: &Wait) -> Result<(ServerCo
 }
 
 /// How to connect.
-pub(super) fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     Ok(PgConnectOptions::from_str(url)?.application_name("sidecall").disable_statement_logging())
 }
 
@@ -198,6 +211,11 @@ impl ServerConnection {
             self.connection = None;
         }
         done
+    }
+
+    /// Gives up the connection: a statement may be under way on it. What comes next connects again.
+    pub(super) fn give_up_connection(&mut self) {
+        self.connection = None;
     }
 
     /// How long the next answer may take.

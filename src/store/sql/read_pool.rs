@@ -70,8 +70,10 @@ impl ReadPool {
         work: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + Sync,
     ) -> Result<T, StoreError> {
         let _permit = self.readers.permit().await?;
-        let deadline = Instant::now() + if self.is_patient { LONG } else { ANSWER };
-        let mut retries = Retries::until(deadline);
+        let (begun, limit) = (Instant::now(), if self.is_patient { LONG } else { ANSWER });
+        let deadline = begun + limit;
+        // A retry that begins later would be late for want of time, and seem to show that the connections are lost.
+        let mut retries = Retries::until(begun + limit / 2);
         loop {
             let done = self.attempt(deadline, &work).await;
             if !is_aborted(&done) {

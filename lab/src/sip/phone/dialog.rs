@@ -7,6 +7,7 @@ use super::media::{Media, Sound};
 use super::sdp::{self, Codec, Direction};
 use crate::SipMessage;
 use crate::sip::calls::CallOutcome;
+use crate::sip::message::now;
 
 /// Where a call is. It only goes downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +63,8 @@ pub(crate) struct Dialog {
     /// `Reason` of the final response, the BYE or the CANCEL.
     pub(super) reason: Option<String>,
     pub(super) ended_there: bool,
+    /// When it was over, since 1970.
+    pub(super) over: Option<Duration>,
     pub(super) media: Media,
     pub(super) direction: Direction,
     pub(super) version: u32,
@@ -102,6 +105,7 @@ impl Dialog {
             provisional: Vec::new(),
             reason: None,
             ended_there: false,
+            over: None,
             media,
             direction: Direction::BOTH,
             version: 1,
@@ -118,7 +122,17 @@ impl Dialog {
 
     pub(crate) fn experience(&self) -> CallOutcome {
         let (status, provisional, reason) = (self.status, self.provisional.clone(), self.reason.clone());
-        CallOutcome { status, provisional, answered: self.took, reason }
+        CallOutcome {
+            calling: self.invite.calling().to_owned(),
+            called: self.invite.called().to_owned(),
+            invited: self.invite.at,
+            status,
+            provisional,
+            answered: self.took,
+            over: self.over,
+            ended_there: self.ended_there,
+            reason,
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -131,6 +145,7 @@ impl Dialog {
             return;
         }
         self.phase = Phase::Over;
+        self.over = Some(now());
         self.due = None;
         self.media.speak(false);
         self.ended_there = by.is_some();

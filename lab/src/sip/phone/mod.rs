@@ -30,11 +30,12 @@ use std::thread;
 use std::time::Duration;
 
 pub use call::Call;
-pub(crate) use dialog::Dialog;
+use dialog::Dialog;
 pub use sdp::Codec;
 
 use crate::net::ports;
 use crate::pbx::asterisk::SECRET as PASSWORD;
+use crate::sip::calls::CallOutcome;
 use crate::{Datagram, LabError, PHONES, Result, SipMessage};
 use line::{Line, Party};
 use media::Sound;
@@ -201,6 +202,11 @@ impl Phone {
         let call = self.next_call(limit)?;
         call.answer();
         Some(call)
+    }
+
+    /// What became of its calls, in the order of their INVITEs.
+    pub(crate) fn outcomes(&self) -> Vec<CallOutcome> {
+        self.line.lock().dialogs.iter().map(Dialog::experience).collect()
     }
 
     /// Every message so far, sent and received.

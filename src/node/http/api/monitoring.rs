@@ -66,9 +66,10 @@ pub struct StatusView {
     /// What keeps the node from doing its work, as `/readyz` says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// The nodes that share the database, the active one first. Empty if the database is a file.
-    #[serde(default)]
-    pub nodes: Vec<NodeView>,
+    /// The nodes that share the database, the active one first. Absent if the database is a file. Empty if the node has not
+    /// been able to read the list since its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Vec<NodeView>>,
     /// The links that agents report.
     pub pbxs: Vec<PbxView>,
     /// Calls that have not ended.
@@ -89,7 +90,7 @@ pub(in crate::node) async fn healthz() -> &'static str {
 }
 
 /// Whether the node can do its work: its internal tasks run, its database answers, its disk has space, and it isn't
-/// stopping. If not, the detail names what is wrong.
+/// stopping. If not, the detail names what is wrong. A node that stands by for another one says in `stand_by` what it can do.
 #[utoipa::path(get, path = "/readyz", tag = "monitoring",
     responses((status = 200, description = "It can", body = String, content_type = "text/plain"),
         (status = 503, description = "It can't", body = Problem, content_type = "application/problem+json")))]
@@ -137,7 +138,7 @@ pub(in crate::node) async fn status(
         store_ok: !api.store.is_failing(),
         tasks: api.tasks.views(),
         trouble: api.trouble(),
-        nodes: api.store.nodes(now).unwrap_or_default(),
+        nodes: api.store.nodes(now),
         pbxs: api.links.views(now),
         live: api.live.count() as u64,
         connected: api.push.hub().connected() as u64,
