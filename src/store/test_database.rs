@@ -13,7 +13,7 @@ use super::{Location, NodeRow, Store, WRITE_BUDGET};
 /// A database, empty at first.
 pub(in crate::store) enum TestDatabase {
     Sqlite(TempDir),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl TestDatabase {
@@ -23,7 +23,7 @@ impl TestDatabase {
 
     /// None where there is no PostgreSQL, and one line says that the test was skipped.
     pub(in crate::store) fn postgres() -> Option<TestDatabase> {
-        Postgres::or_skip().map(TestDatabase::Postgres)
+        Postgres::or_skip().map(|server| TestDatabase::Postgres(Box::new(server)))
     }
 
     fn url(&self) -> String {
