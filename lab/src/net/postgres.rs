@@ -40,6 +40,8 @@ struct Server {
     owner: Option<Owner>,
     /// Clients need it on the port. The folder of the socket is closed to other users.
     password: String,
+    /// What it commits survives the machine.
+    durable: bool,
     /// Where it listens besides.
     port: Option<SocketAddr>,
     /// The disk of its tables. The write-ahead log isn't on it: without that, the server would end.
@@ -62,6 +64,13 @@ impl Postgres {
     /// Starts one. Its texts are sorted as people sort them, unless a column says otherwise.
     pub fn start() -> Result<Postgres> {
         Postgres::launch(Server::make()?)
+    }
+
+    /// Starts one that commits as an installation's does: it waits for the disk.
+    pub fn durable() -> Result<Postgres> {
+        let mut server = Server::make()?;
+        server.durable = true;
+        Postgres::launch(server)
     }
 
     /// Starts one that also listens on a port of loopback, so that a proxy can stand in front of it. Its tables are on a small
@@ -113,6 +122,11 @@ impl Postgres {
     /// The number of times that it has found its disk full since it was started.
     pub fn found_disk_full(&self) -> usize {
         self.log().matches("No space left on device").count()
+    }
+
+    /// The process that started all others of the server.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
     }
 
     /// Its log since the last start.
@@ -186,7 +200,7 @@ impl Server {
         if !initdb.wait(READY).is_some_and(|status| status.success()) {
             return Err(LabError::Missing(format!("a PostgreSQL that makes its files: {}", initdb.log())));
         }
-        Ok(Server { dir, programs, owner, password, port: None, disk: None })
+        Ok(Server { dir, programs, owner, password, durable: false, port: None, disk: None })
     }
 
     fn spawn(&self) -> Result<Child> {
@@ -205,8 +219,9 @@ impl Server {
             Some(port) => postgres.args(["-h", &port.ip().to_string(), "-p", &port.port().to_string()]),
             None => postgres.args(["-h", ""]),
         };
-        // It need not survive the machine.
-        postgres.args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"]);
+        if !self.durable {
+            postgres.args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"]);
+        }
         Child::spawn(&mut postgres, dir.join(format!("postgres-{:08x}.log", rand::random::<u32>())))
     }
 
