@@ -118,7 +118,8 @@ impl Children {
     pub fn ended(&mut self) -> Option<String> {
         let nodes = self.nodes.iter_mut().enumerate().map(|(n, child)| (format!("node {n}"), child));
         let agents = self.agents.iter_mut().enumerate().map(|(n, child)| (format!("agent {n}"), child));
-        let (name, child) = nodes.chain(agents).find(|(_, child)| child.wait(Duration::ZERO).is_some())?;
+        let (name, child) =
+            nodes.chain(agents).find_map(|(name, child)| child.wait(Duration::ZERO).map(|_| (name, child)))?;
         let log = child.log();
         let tail: Vec<_> = log.lines().rev().take(5).collect();
         let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
