@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::Add;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -116,14 +117,21 @@ impl Children {
 
     /// Which process has ended, and the last lines of its log.
     pub fn ended(&mut self) -> Option<String> {
-        let nodes = self.nodes.iter_mut().enumerate().map(|(n, child)| (format!("node {n}"), child));
-        let agents = self.agents.iter_mut().enumerate().map(|(n, child)| (format!("agent {n}"), child));
-        let (name, child) =
-            nodes.chain(agents).find_map(|(name, child)| child.wait(Duration::ZERO).map(|_| (name, child)))?;
-        let log = child.log();
+        let (name, log) = self.first_ended()?;
         let tail: Vec<_> = log.lines().rev().take(5).collect();
         let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
         Some(format!("{name} has ended:\n{tail}"))
+    }
+
+    fn first_ended(&mut self) -> Option<(String, String)> {
+        if let Some(database) = self.database.as_mut()
+            && database.has_ended()
+        {
+            return Some(("PostgreSQL".to_owned(), database.log()));
+        }
+        let nodes = self.nodes.iter_mut().enumerate().map(|(n, child)| (format!("node {n}"), child));
+        let agents = self.agents.iter_mut().enumerate().map(|(n, child)| (format!("agent {n}"), child));
+        nodes.chain(agents).find_map(|(name, child)| child.wait(Duration::ZERO).map(|_| (name, child.log())))
     }
 
     /// The address of the active node.
@@ -202,11 +210,11 @@ fn usage(pid: u32) -> anyhow::Result<Usage> {
 }
 
 fn usage_of_all(children: &[Child]) -> anyhow::Result<Usage> {
-    children.iter().map(|child| usage(child.pid())).sum()
+    children.iter().try_fold(Usage::default(), |all, child| Ok(all + usage(child.pid())?))
 }
 
-/// What a server with a process for each connection has used: the first process, its children that have ended, and those that
-/// are there. Memory that they share counts for each.
+/// What a server with one process per connection has used: the first process, its children that have ended, and those that
+/// run. Shared memory counts once for each process.
 fn usage_of_server(pid: u32) -> anyhow::Result<Usage> {
     let mut all = usage(pid)?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -214,10 +222,10 @@ fn usage_of_server(pid: u32) -> anyhow::Result<Usage> {
     all.cpu += cpu(numbers(&stat).skip(UTIME + 2).take(2));
     for process in fs::read_dir("/proc")?.flatten() {
         let Some(child) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // Others may end meanwhile.
+        // A process may end meanwhile.
         let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
         if numbers(&stat).next() == Some(u64::from(pid)) {
-            all = [all, usage(child).unwrap_or_default()].into_iter().sum();
+            all = all + usage(child).unwrap_or_default();
         }
     }
     Ok(all)
@@ -233,9 +241,11 @@ fn cpu(ticks: impl Iterator<Item = u64>) -> Duration {
     Duration::from_millis(ticks.sum::<u64>() * 1_000 / TICKS)
 }
 
-impl std::iter::Sum for Usage {
-    fn sum<I: Iterator<Item = Usage>>(all: I) -> Usage {
-        all.fold(Usage::default(), |all, one| Usage { cpu: all.cpu + one.cpu, memory: all.memory + one.memory })
+impl Add for Usage {
+    type Output = Usage;
+
+    fn add(self, other: Usage) -> Usage {
+        Usage { cpu: self.cpu + other.cpu, memory: self.memory + other.memory }
     }
 }
 
@@ -264,6 +274,9 @@ fn agent_config<'a>(options: &Options, nodes: &[SocketAddr], pbxs: impl Iterator
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
@@ -277,13 +290,15 @@ mod tests {
 
     #[test]
     fn a_server_has_used_what_its_processes_have() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let (server, own) = (usage_of_server(std::process::id()).unwrap(), usage(std::process::id()).unwrap());
-        let of_child = usage(child.id()).unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(of_child.memory > 0 && server.memory >= own.memory, "{server:?}, {own:?}");
-        assert!(server.memory >= of_child.memory + own.memory / 2, "{server:?}, {own:?}, {of_child:?}");
+        // One child that works and has ended, and one that runs until its input ends.
+        let script = "(n=0; while [ $n -lt 300000 ]; do n=$((n + 1)); done); cat; true";
+        let mut sh = Command::new("sh");
+        let mut server = sh.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        server.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        server.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let (all, first) = (usage_of_server(server.id()).unwrap(), usage(server.id()).unwrap());
+        server.wait().unwrap();
+        assert!(all.cpu > first.cpu && all.memory > first.memory, "{all:?}, {first:?}");
     }
 
     #[test]

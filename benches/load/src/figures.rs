@@ -57,7 +57,7 @@ pub struct Step {
     pub streams_ended: u64,
     /// The process that has ended, with the last lines of its log.
     pub ended: Option<String>,
-    /// The active one.
+    /// The active node.
     pub node: Cost,
     pub stand_bys: Cost,
     /// None if the data are in a file. Memory that its processes share counts for each.
@@ -67,7 +67,7 @@ pub struct Step {
     pub store: StoreCost,
 }
 
-/// What a call costs at the database, as far as the node's metrics show it by then.
+/// What a call costs at the database. By the node's metrics, which it updates each second: short steps are inexact.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct StoreCost {
     pub reads_per_call: Option<f64>,

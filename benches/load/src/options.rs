@@ -30,10 +30,11 @@ pub struct Options {
     /// node (`ulimit -n`)
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=20_000))]
     pub clients: u32,
-    /// Keep the data in a PostgreSQL that is started for this run, and not in an SQLite file
+    /// Use a PostgreSQL server started for this run instead of an SQLite file. The files of either are in TMPDIR: it must be on
+    /// the disk to measure
     #[arg(long)]
     pub postgres: bool,
-    /// Node processes. One is active and the others stand by, so more than one need --postgres
+    /// Number of nodes: one is active, the others stand by. More than one needs --postgres
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
     pub nodes: u32,
     /// Agent processes, which share the PBXs
@@ -88,9 +89,10 @@ What the table has, for each step:
   decision          from the announcement written to the release read, at the PBX
   answer to pair    from the answer written to the second of both clients being told
   lost              calls without a decision / with a client that was not told
-  CPU ms/call       of the active node, of all others, of PostgreSQL, of all agents, and of this generator, from /proc
+  CPU ms/call       of the active node, of all nodes that stand by, of PostgreSQL, of all agents, and of this generator, from /proc
   MB                resident memory of the active node and of all agents
-  per call          queries to the database, writes, and the transactions that committed them, from the node's metrics
+  per call          queries to the database, writes, and the transactions that committed them, from the node's metrics,
+                    which it updates each second
   late              p99 of how late this generator wrote an announcement
 
 The exit status is 0 if at least the first step held, and 1 if it did not or if something went wrong.";

@@ -46,13 +46,14 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Options { pbxs, numbers, clients, agents, nodes, seed, .. } = &self.options;
+        let nodes = if *nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
         let database = if self.options.postgres { "PostgreSQL" } else { "SQLite" };
         writeln!(f, "{pbxs} PBXs with {numbers} numbers and {clients} clients each, {agents} agents")?;
-        writeln!(f, "{nodes} nodes on {database}; {} cores; seed {seed}\n", self.cores)?;
+        writeln!(f, "{nodes} on {database}; {} cores; seed {seed}\n", self.cores)?;
         let (rate, decided, undecided) = ("rate", "calls/s", "lost");
         writeln!(
             f,
-            "{rate:>7} {decided:>8}   {:^26}   {:^26}   {undecided:>9}   {:^38}   {:^11}   {:^20}   {:>8}",
+            "{rate:>7} {decided:>8}   {:^26}   {:^26}   {undecided:>9}   {:^35}   {:^11}   {:^20}   {:>8}",
             "decision, ms", "answer to pair, ms", "CPU ms/call", "MB", "per call", "late, ms"
         )?;
         let quantiles = "p50      p99    p99.9";

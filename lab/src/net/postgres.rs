@@ -40,7 +40,7 @@ struct Server {
     owner: Option<Owner>,
     /// Clients need it on the port. The folder of the socket is closed to other users.
     password: String,
-    /// What it commits survives the machine.
+    /// Whether a commit survives a crash of the machine.
     durable: bool,
     /// Where it listens besides.
     port: Option<SocketAddr>,
@@ -66,11 +66,9 @@ impl Postgres {
         Postgres::launch(Server::make()?)
     }
 
-    /// Starts one that commits as an installation's does: it waits for the disk.
+    /// Starts one that syncs its commits, as an installation's does. Its files are in the temporary folder.
     pub fn durable() -> Result<Postgres> {
-        let mut server = Server::make()?;
-        server.durable = true;
-        Postgres::launch(server)
+        Postgres::launch(Server { durable: true, ..Server::make()? })
     }
 
     /// Starts one that also listens on a port of loopback, so that a proxy can stand in front of it. Its tables are on a small
@@ -124,9 +122,13 @@ impl Postgres {
         self.log().matches("No space left on device").count()
     }
 
-    /// The process that started all others of the server.
+    /// The server's first process. With a small disk it may be a wrapper.
     pub fn pid(&self) -> u32 {
         self.child.pid()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        !self.child.is_running()
     }
 
     /// Its log since the last start.

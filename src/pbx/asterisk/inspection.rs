@@ -36,7 +36,7 @@ const ENTRIES: &[&str] = &[
 
 /// What an earlier snippet lacks: it takes the answer in several variables, which costs Asterisk more.
 const JOINED_ANSWER: &str = "answer in one variable";
-/// What an earlier snippet lacks: an answer that comes after the hold ends the call.
+/// What an earlier snippet lacks (label `late`): without it, an answer after the hold ends the call.
 const LATE_ANSWER: &str = "way back after a late answer";
 
 /// The contexts that an application leads to, by its arguments: `CONTEXT,s,1` of `Goto` and `Gosub`, and

@@ -234,12 +234,12 @@ impl Store {
         self.writer.state.failed.load(Ordering::Relaxed)
     }
 
-    /// The number of transactions that have been committed since the start. Each has many writes, if many wait.
+    /// The number of transactions committed since the start. Writes that wait at the same time share one.
     pub fn commits(&self) -> u64 {
         self.writer.state.commits.load(Ordering::Relaxed)
     }
 
-    /// The number of writes in them.
+    /// The number of writes committed since the start.
     pub fn writes(&self) -> u64 {
         self.writer.state.writes.load(Ordering::Relaxed)
     }

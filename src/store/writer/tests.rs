@@ -297,7 +297,8 @@ async fn writes_beyond_one_statement_are_all_made(database: &TestDatabase) {
         commit.wait().await.unwrap();
     }
     assert_eq!(store.writes() - before.0, 601);
-    assert!((1..=100).contains(&(store.commits() - before.1)), "{} transactions", store.commits());
+    let transactions = store.commits() - before.1;
+    assert!((1..=100).contains(&transactions), "{transactions} transactions");
     for n in 0..200 {
         assert!(store.call(&call_id(n)).await.unwrap().is_some(), "{n}");
         let deliveries = store.deliveries_of(&[call_id(n)]).await.unwrap();
