@@ -198,6 +198,10 @@ fn doctor_knows_main_numbers_and_older_snippets(kind: Kind) {
         lab::pbx::conf::replace(&file, ",Answer: 1)", ")").unwrap();
         let _ = pbx.console(reload);
         asked().says("warning", "answer in one variable");
+        lab::pbx::conf::replace(&file, "n(late),", "n,").unwrap();
+        lab::pbx::conf::replace(&file, "Goto(late)", "Return()").unwrap();
+        let _ = pbx.console(reload);
+        asked().says("warning", "way back after a late answer");
     }
 }
 

@@ -41,7 +41,7 @@ impl Site {
         }
         let children = Children::start(options, &pbxs).await?;
         let faults = Arc::new(Faults::default());
-        let clients = clients::connect(options, children.address, &faults).await?;
+        let clients = clients::connect(options, children.active(), &faults).await?;
         let free = clients.into_iter().map(|clients| Arc::new(Mutex::new(clients.into()))).collect();
         let random = StdRng::seed_from_u64(options.seed);
         Ok(Site { options: options.clone(), pbxs, free, faults, children, random })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::children::{Readings, Usage};
+use crate::children::{Readings, StoreReadings, Usage};
 
 /// What became of a call.
 #[derive(Debug, Clone, Copy)]
@@ -57,11 +57,23 @@ pub struct Step {
     pub streams_ended: u64,
     /// The process that has ended, with the last lines of its log.
     pub ended: Option<String>,
+    /// The active node.
     pub node: Cost,
+    pub stand_bys: Cost,
+    /// None if the data are in a file. Memory that its processes share counts for each.
+    pub database: Option<Cost>,
     pub agents: Cost,
     pub generator: Cost,
-    /// Queries to the node's database per call, as far as its metrics show them by then.
+    pub store: StoreCost,
+}
+
+/// What a call costs at the database. By the node's metrics, which it updates each second: short steps are inexact.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct StoreCost {
     pub reads_per_call: Option<f64>,
+    pub writes_per_call: Option<f64>,
+    /// Transactions that commit them.
+    pub commits_per_call: Option<f64>,
 }
 
 impl Quantiles {
@@ -74,6 +86,19 @@ impl Quantiles {
     }
 }
 
+impl StoreCost {
+    fn new(calls: f64, before: &StoreReadings, after: &StoreReadings) -> StoreCost {
+        let per_call = |before: Option<u64>, after: Option<u64>| {
+            before.zip(after).map(|(before, after)| round(after.saturating_sub(before) as f64 / calls))
+        };
+        StoreCost {
+            reads_per_call: per_call(before.reads, after.reads),
+            writes_per_call: per_call(before.writes, after.writes),
+            commits_per_call: per_call(before.commits, after.commits),
+        }
+    }
+}
+
 impl Step {
     pub fn new(rate: f64, length: Duration, outcomes: &[Outcome], before: &Readings, after: &Readings) -> Step {
         let count = outcomes.len().max(1) as f64;
@@ -83,7 +108,6 @@ impl Step {
         };
         let decided = outcomes.iter().filter(|outcome| outcome.decision.is_some()).count();
         let paired = outcomes.iter().filter(|outcome| outcome.told.is_some()).count();
-        let reads = before.reads.zip(after.reads);
         Step {
             rate: round(rate),
             calls: outcomes.len(),
@@ -94,9 +118,11 @@ impl Step {
             undecided: outcomes.len() - decided,
             unpaired: outcomes.len() - paired,
             node: cost(&before.node, &after.node),
+            stand_bys: cost(&before.stand_bys, &after.stand_bys),
+            database: before.database.zip(after.database).map(|(before, after)| cost(&before, &after)),
             agents: cost(&before.agents, &after.agents),
             generator: cost(&before.generator, &after.generator),
-            reads_per_call: reads.map(|(before, after)| round(after.saturating_sub(before) as f64 / count)),
+            store: StoreCost::new(count, &before.store, &after.store),
             ..Step::default()
         }
     }
@@ -136,7 +162,8 @@ mod tests {
 
     fn readings(cpu: u64, reads: Option<u64>) -> Readings {
         let usage = Usage { cpu: Duration::from_millis(cpu), memory: 2048 };
-        Readings { node: usage, agents: usage, generator: usage, reads }
+        let store = StoreReadings { reads, commits: None, writes: reads.map(|reads| 2 * reads) };
+        Readings { node: usage, stand_bys: Usage::default(), database: None, agents: usage, generator: usage, store }
     }
 
     #[test]
@@ -153,7 +180,9 @@ mod tests {
             [outcome(Some(10), Some(5)), outcome(Some(60), None), outcome(None, Some(5)), outcome(Some(4), Some(5))];
         let step = Step::new(2.0, Duration::from_secs(2), &outcomes, &readings(100, Some(7)), &readings(120, Some(15)));
         assert_eq!((step.decided_per_second, step.undecided, step.unpaired), (1.5, 1, 1));
-        assert_eq!((step.node, step.reads_per_call), (Cost { cpu_ms: 5.0, memory_mb: 2.0 }, Some(2.0)));
+        assert_eq!((step.node, step.database), (Cost { cpu_ms: 5.0, memory_mb: 2.0 }, None));
+        let store = StoreCost { reads_per_call: Some(2.0), writes_per_call: Some(4.0), commits_per_call: None };
+        assert_eq!(step.store, store);
         assert_eq!(step.broken(50.0).len(), 3);
         let held = Step { undecided: 0, unpaired: 0, ..step };
         assert!(held.broken(60.0).is_empty());

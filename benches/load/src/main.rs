@@ -1,4 +1,4 @@
-//! Drives real agents and a real node with scripted PBXs and hosted clients, until something breaks.
+//! Drives real agents and real nodes with scripted PBXs and hosted clients, until something breaks.
 
 mod calls;
 mod children;
@@ -62,7 +62,7 @@ async fn measure(options: &Options) -> anyhow::Result<bool> {
 
 /// Raises the rate until something breaks, or the time is over. All processes have ended then.
 async fn run(options: &Options) -> anyhow::Result<Report> {
-    eprintln!("starting the node, {} PBXs and {} agents", options.pbxs, options.agents);
+    eprintln!("starting {} nodes, {} PBXs and {} agents", options.nodes, options.pbxs, options.agents);
     let mut site = Site::start(options).await?;
     site.step(options.rate, WARM_UP).await?;
     let mut report = Report::new(options);

@@ -30,6 +30,13 @@ pub struct Options {
     /// node (`ulimit -n`)
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=20_000))]
     pub clients: u32,
+    /// Use a PostgreSQL server started for this run instead of an SQLite file. The files of either are in TMPDIR: it must be on
+    /// the disk to measure
+    #[arg(long)]
+    pub postgres: bool,
+    /// Number of nodes: one is active, the others stand by. More than one needs --postgres
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub nodes: u32,
     /// Agent processes, which share the PBXs
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub agents: u32,
@@ -73,6 +80,7 @@ Build both with: cargo build --release -p sidecall -p sidecall-load
 Examples:
   sidecall-load                                  ten PBXs, until something breaks
   sidecall-load --pbxs 100 --agents 2            a hundred, shared by two agents
+  sidecall-load --postgres --nodes 2             one node is active, one stands by
   sidecall-load --rate 50 --to 50 --step 60      one minute at 50 calls per second
   sidecall-load --seed 7 --json > load.json      figures for another program
 
@@ -81,9 +89,10 @@ What the table has, for each step:
   decision          from the announcement written to the release read, at the PBX
   answer to pair    from the answer written to the second of both clients being told
   lost              calls without a decision / with a client that was not told
-  CPU ms/call       of the node, of all agents, and of this generator, from /proc
-  MB                resident memory of the node and of all agents
-  reads/call        queries to the node's database, from its metrics
+  CPU ms/call       of the active node, of all nodes that stand by, of PostgreSQL, of all agents, and of this generator, from /proc
+  MB                resident memory of the active node and of all agents
+  per call          queries to the database, writes, and the transactions that committed them, from the node's metrics,
+                    which it updates each second
   late              p99 of how late this generator wrote an announcement
 
 The exit status is 0 if at least the first step held, and 1 if it did not or if something went wrong.";
@@ -97,6 +106,7 @@ impl Options {
         let numbers = u64::from(self.pbxs) * u64::from(self.numbers);
         ensure!(numbers <= NUMBERS, "--pbxs times --numbers is {numbers}, and at most {NUMBERS} numbers can be made");
         ensure!(self.clients <= self.numbers, "--clients: each needs a number, and --numbers is {}", self.numbers);
+        ensure!(self.postgres || self.nodes == 1, "--nodes: several share a PostgreSQL, so add --postgres");
         ensure!(self.agents <= self.pbxs, "--agents: each needs a PBX, and --pbxs is {}", self.pbxs);
         ensure!((0.1..=self.to).contains(&self.rate), "--rate must be from 0.1 to --to, which is {}", self.to);
         ensure!(self.step <= self.duration, "--step is longer than --duration");

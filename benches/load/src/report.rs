@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::figures::{Quantiles, Step};
+use crate::figures::{Quantiles, Step, StoreCost};
 use crate::options::Options;
 
 /// All steps, and where it broke.
@@ -45,31 +45,37 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Options { pbxs, numbers, clients, agents, seed, .. } = &self.options;
-        writeln!(
-            f,
-            "{pbxs} PBXs with {numbers} numbers and {clients} clients each, {agents} agents, 1 node; {} cores; seed {seed}\n",
-            self.cores
-        )?;
+        let Options { pbxs, numbers, clients, agents, nodes, seed, .. } = &self.options;
+        let nodes = if *nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
+        let database = if self.options.postgres { "PostgreSQL" } else { "SQLite" };
+        writeln!(f, "{pbxs} PBXs with {numbers} numbers and {clients} clients each, {agents} agents")?;
+        writeln!(f, "{nodes} on {database}; {} cores; seed {seed}\n", self.cores)?;
         let (rate, decided, undecided) = ("rate", "calls/s", "lost");
         writeln!(
             f,
-            "{rate:>7} {decided:>8}   {:^26}   {:^26}   {undecided:>9}   {:^20}   {:^11}   {:>10}   {:>8}",
-            "decision, ms", "answer to pair, ms", "CPU ms/call", "MB", "reads/call", "late, ms"
+            "{rate:>7} {decided:>8}   {:^26}   {:^26}   {undecided:>9}   {:^35}   {:^11}   {:^20}   {:>8}",
+            "decision, ms", "answer to pair, ms", "CPU ms/call", "MB", "per call", "late, ms"
         )?;
         let quantiles = "p50      p99    p99.9";
-        writeln!(f, "{:>16}   {quantiles:>26}   {quantiles:>26}   {:>9}   node agent generator   node  agent", "", "")?;
+        writeln!(
+            f,
+            "{:>16}   {quantiles:>26}   {quantiles:>26}   {:>9}   node stand-by    db agent generator   node  agent   reads writes commits",
+            "", ""
+        )?;
         for step in &self.steps {
-            let Step { rate, decided_per_second, undecided, unpaired, node, agents, generator, .. } = step;
-            let cpu = format!("{:>4.1} {:>5.1} {:>9.1}", node.cpu_ms, agents.cpu_ms, generator.cpu_ms);
+            let Step { rate, decided_per_second, undecided, unpaired, node, stand_bys, agents, generator, .. } = step;
+            let database = step.database.map_or("-".to_owned(), |database| format!("{:.1}", database.cpu_ms));
+            let cpu = format!("{:>4.1} {:>8.1} {database:>5}", node.cpu_ms, stand_bys.cpu_ms);
+            let cpu = format!("{cpu} {:>5.1} {:>9.1}", agents.cpu_ms, generator.cpu_ms);
             let memory = format!("{:>4.0} {:>6.0}", node.memory_mb, agents.memory_mb);
-            let reads = step.reads_per_call.map_or("-".to_owned(), |reads| format!("{reads:.2}"));
+            let StoreCost { reads_per_call, writes_per_call, commits_per_call } = step.store;
+            let [reads, writes, commits] = [reads_per_call, writes_per_call, commits_per_call].map(per_call);
             let late = step.late_ms.map_or("-".to_owned(), |late| format!("{:.1}", late.p99));
             let (decision, pair) = (shown(step.decision_ms), shown(step.pair_ms));
             let lost = format!("{undecided}/{unpaired}");
             writeln!(
                 f,
-                "{rate:>7.1} {decided_per_second:>8.1}   {decision}   {pair}   {lost:>9}   {cpu}   {memory}   {reads:>10}   {late:>8}"
+                "{rate:>7.1} {decided_per_second:>8.1}   {decision}   {pair}   {lost:>9}   {cpu}   {memory}   {reads:>5} {writes:>6} {commits:>7}   {late:>8}"
             )?;
         }
         writeln!(f)?;
@@ -82,6 +88,10 @@ impl fmt::Display for Report {
             None => writeln!(f, "no rate held"),
         }
     }
+}
+
+fn per_call(number: Option<f64>) -> String {
+    number.map_or("-".to_owned(), |number| format!("{number:.2}"))
 }
 
 /// p50, p99 and p99.9 in 26 columns.

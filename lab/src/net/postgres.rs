@@ -40,6 +40,8 @@ struct Server {
     owner: Option<Owner>,
     /// Clients need it on the port. The folder of the socket is closed to other users.
     password: String,
+    /// Whether a commit survives a crash of the machine.
+    durable: bool,
     /// Where it listens besides.
     port: Option<SocketAddr>,
     /// The disk of its tables. The write-ahead log isn't on it: without that, the server would end.
@@ -62,6 +64,11 @@ impl Postgres {
     /// Starts one. Its texts are sorted as people sort them, unless a column says otherwise.
     pub fn start() -> Result<Postgres> {
         Postgres::launch(Server::make()?)
+    }
+
+    /// Starts one that syncs its commits, as an installation's does. Its files are in the temporary folder.
+    pub fn durable() -> Result<Postgres> {
+        Postgres::launch(Server { durable: true, ..Server::make()? })
     }
 
     /// Starts one that also listens on a port of loopback, so that a proxy can stand in front of it. Its tables are on a small
@@ -113,6 +120,15 @@ impl Postgres {
     /// The number of times that it has found its disk full since it was started.
     pub fn found_disk_full(&self) -> usize {
         self.log().matches("No space left on device").count()
+    }
+
+    /// The server's first process. With a small disk it may be a wrapper.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        !self.child.is_running()
     }
 
     /// Its log since the last start.
@@ -186,7 +202,7 @@ impl Server {
         if !initdb.wait(READY).is_some_and(|status| status.success()) {
             return Err(LabError::Missing(format!("a PostgreSQL that makes its files: {}", initdb.log())));
         }
-        Ok(Server { dir, programs, owner, password, port: None, disk: None })
+        Ok(Server { dir, programs, owner, password, durable: false, port: None, disk: None })
     }
 
     fn spawn(&self) -> Result<Child> {
@@ -205,8 +221,9 @@ impl Server {
             Some(port) => postgres.args(["-h", &port.ip().to_string(), "-p", &port.port().to_string()]),
             None => postgres.args(["-h", ""]),
         };
-        // It need not survive the machine.
-        postgres.args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"]);
+        if !self.durable {
+            postgres.args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"]);
+        }
         Child::spawn(&mut postgres, dir.join(format!("postgres-{:08x}.log", rand::random::<u32>())))
     }
 

@@ -19,8 +19,8 @@ use crate::core::routing::route::{Reason, Route};
 use names::{
     CALLS_LIVE, CLIENTS_CONNECTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, DECISION_SECONDS, DECISIONS, DELIVERIES,
     DELIVERY_SECONDS, FAILED_LOGINS, HTTP_REQUESTS, INBOX_POSTS, NODES, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED,
-    PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, SIP_DROPPED, STAND_BY, STORE_FAILED_WRITES, STORE_FREE_BYTES,
-    STORE_LOW_SPACE, STORE_READS,
+    PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, SIP_DROPPED, STAND_BY, STORE_COMMITS, STORE_FAILED_WRITES,
+    STORE_FREE_BYTES, STORE_LOW_SPACE, STORE_READS, STORE_WRITES,
 };
 
 /// Buckets of the histograms. The budgets are 1 ms for a decision and 100 ms for a delivery.
@@ -180,5 +180,11 @@ impl Metrics {
     /// The total number of queries.
     pub fn store_reads(self, reads: u64) {
         counter!(STORE_READS).absolute(reads);
+    }
+
+    /// The total number of writes, and of the transactions that committed them.
+    pub fn store_writes(self, writes: u64, commits: u64) {
+        counter!(STORE_WRITES).absolute(writes);
+        counter!(STORE_COMMITS).absolute(commits);
     }
 }

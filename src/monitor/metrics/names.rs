@@ -18,6 +18,8 @@ pub(in crate::monitor) const STAND_BY: &str = "sidecall_stand_by";
 pub(in crate::monitor) const NODES: &str = "sidecall_nodes";
 pub(in crate::monitor) const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
 pub(in crate::monitor) const STORE_READS: &str = "sidecall_store_reads_total";
+pub(in crate::monitor) const STORE_WRITES: &str = "sidecall_store_writes_total";
+pub(in crate::monitor) const STORE_COMMITS: &str = "sidecall_store_commits_total";
 pub(in crate::monitor) const TASK_PANICS: &str = "sidecall_task_panics_total";
 pub(in crate::monitor) const CLOCK_STEP: &str = "sidecall_clock_step";
 pub(in crate::monitor) const STORE_FREE_BYTES: &str = "sidecall_store_free_bytes";
@@ -59,6 +61,8 @@ pub const NAMES: &[(&str, &str)] = &[
     (NODES, "Nodes on the database that are there, by role, as the active one sees them"),
     (STORE_FAILED_WRITES, "Writes that the database did not take"),
     (STORE_READS, "Queries to the database"),
+    (STORE_WRITES, "Writes that the database committed"),
+    (STORE_COMMITS, "Transactions in which writes were committed"),
     (TASK_PANICS, "Tasks of one call or request that broke, by kind"),
     (CLOCK_STEP, "By how many seconds the wall clock was stepped since the start"),
     (STORE_FREE_BYTES, "Free space on the database's disk"),

@@ -58,6 +58,7 @@ impl Upkeep {
         self.space.measure();
         self.metrics.store_failed_writes(self.store.failed_writes());
         self.metrics.store_reads(self.store.reads());
+        self.metrics.store_writes(self.store.writes(), self.store.commits());
         self.count_nodes();
         // For the metrics of PBXs whose agents have fallen silent.
         let _ = self.links.views(now());

@@ -36,6 +36,8 @@ const ENTRIES: &[&str] = &[
 
 /// What an earlier snippet lacks: it takes the answer in several variables, which costs Asterisk more.
 const JOINED_ANSWER: &str = "answer in one variable";
+/// What an earlier snippet lacks (label `late`): without it, an answer after the hold ends the call.
+const LATE_ANSWER: &str = "way back after a late answer";
 
 /// The contexts that an application leads to, by its arguments: `CONTEXT,s,1` of `Goto` and `Gosub`, and
 /// `CONDITION?CONTEXT,s,1:CONTEXT,s,1` of `GotoIf` and `GosubIf` (`pbx_builtin_gotoif`, `gosubif_exec`).
@@ -82,7 +84,7 @@ impl Inspection for AsteriskInspection {
     async fn dialplan(&self) -> Result<Dialplan, PbxError> {
         let entries = self.client.list(Action::new("ShowDialPlan")?).await?;
         let mut dialplan = Dialplan { missing: ENTRIES.to_vec(), ..Dialplan::default() };
-        let mut joined = false;
+        let (mut joined, mut late) = (false, false);
         for entry in &entries {
             let [context, label, data, included] =
                 entry.fields(["Context", "ExtensionLabel", "AppData", "IncludeContext"]);
@@ -90,6 +92,7 @@ impl Inspection for AsteriskInspection {
             dialplan.missing.retain(|entry| *entry != context);
             if context == "sidecall" {
                 dialplan.announces |= label.as_deref() == Some("sidecall-go");
+                late |= label.as_deref() == Some("late");
                 // SidecallSetup,Agent: ${GLOBAL(SIDECALL_AGENT)},…,Answer: 1
                 joined |= data.starts_with("SidecallSetup,") && data.ends_with(",Answer: 1");
                 continue;
@@ -111,6 +114,9 @@ impl Inspection for AsteriskInspection {
         }
         if !joined {
             dialplan.missing.push(JOINED_ANSWER);
+        }
+        if !late {
+            dialplan.missing.push(LATE_ANSWER);
         }
         let Dialplan { originating, terminating, attendants, outgoing, enrolling, .. } = &mut dialplan;
         for contexts in [originating, terminating, attendants, outgoing, enrolling] {

@@ -110,6 +110,8 @@ async fn transaction(
         Err(doubt @ StoreError::Doubtful(_)) => resolve(doubt, connection, waiting).await?,
         done => done?,
     }
+    waiting.state.commits.fetch_add(1, Ordering::Relaxed);
+    waiting.state.writes.fetch_add(jobs.len() as u64, Ordering::Relaxed);
     changes.apply(&waiting.state.directory);
     Ok(results)
 }

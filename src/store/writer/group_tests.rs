@@ -38,8 +38,10 @@ async fn a_transaction_that_collides_is_made_again() {
             ELSE RETURN NULL;
         END CASE; END $$";
     undo(&database, collisions).await;
+    let commits = store.commits();
     store.put_numbers(vec![row("+12125550100", None)]).await.unwrap();
     assert_eq!((attempts(&store).await, store.failed_writes()), (3, 0));
+    assert_eq!(store.commits() - commits, 1);
     assert_eq!(store.numbers(None, 10).await.unwrap().len(), 1);
 }
 

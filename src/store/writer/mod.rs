@@ -146,6 +146,8 @@ pub(super) struct Writer {
 struct State {
     failing: AtomicBool,
     failed: AtomicU64,
+    commits: AtomicU64,
+    writes: AtomicU64,
     why: Mutex<String>,
     /// Whether the writer waits to learn what became of a commit.
     in_doubt: AtomicBool,
@@ -230,6 +232,16 @@ impl Store {
     /// The number of failed writes since the start.
     pub fn failed_writes(&self) -> u64 {
         self.writer.state.failed.load(Ordering::Relaxed)
+    }
+
+    /// The number of transactions committed since the start. Writes that wait at the same time share one.
+    pub fn commits(&self) -> u64 {
+        self.writer.state.commits.load(Ordering::Relaxed)
+    }
+
+    /// The number of writes committed since the start.
+    pub fn writes(&self) -> u64 {
+        self.writer.state.writes.load(Ordering::Relaxed)
     }
 }
 

@@ -284,6 +284,7 @@ async fn a_call_that_changed_ten_times_is_written_once() {
 
 async fn writes_beyond_one_statement_are_all_made(database: &TestDatabase) {
     let store = database.open().await;
+    let before = (store.writes(), store.commits());
     let all: Vec<Delivery> = (0..200).map(|n| delivery(n, n, 0, text())).collect();
     store.add_deliveries(all).await.unwrap();
     let mut commits = Vec::new();
@@ -295,6 +296,9 @@ async fn writes_beyond_one_statement_are_all_made(database: &TestDatabase) {
     for commit in commits {
         commit.wait().await.unwrap();
     }
+    assert_eq!(store.writes() - before.0, 601);
+    let transactions = store.commits() - before.1;
+    assert!((1..=100).contains(&transactions), "{transactions} transactions");
     for n in 0..200 {
         assert!(store.call(&call_id(n)).await.unwrap().is_some(), "{n}");
         let deliveries = store.deliveries_of(&[call_id(n)]).await.unwrap();
@@ -320,6 +324,7 @@ async fn the_messages_of_a_pair_end_in_their_order(database: &TestDatabase) {
 
 async fn a_write_that_fails_fails_alone(database: &TestDatabase) {
     let store = database.open().await;
+    let before = store.writes();
     let entry = || NumberEntry { credential: Some("a-credential-of-one".to_owned()), ..NumberEntry::default() };
     let [first, second] = numbers();
     let (saved, first, second) = tokio::join!(
@@ -328,5 +333,6 @@ async fn a_write_that_fails_fails_alone(database: &TestDatabase) {
         store.put_numbers(vec![NumberRow::new(second, entry())]),
     );
     assert!(saved.is_ok() && first.is_ok() && second.is_err_and(|error| error.is_conflict()));
+    assert_eq!(store.writes() - before, 2);
     assert!(store.call(&call_id(0)).await.unwrap().is_some());
 }
