@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
@@ -23,18 +24,19 @@ fn announced(leg: &str) -> Value {
 }
 
 #[test]
-fn a_process_that_was_stopped_decides_no_call_when_it_continues() {
-    decides_no_call_when_it_continues_after(|daemon| daemon.number(ALICE));
+fn a_process_that_was_stopped_for_a_minute_decides_no_call_when_it_continues() {
+    decides_no_call_after(Duration::from_secs(60), |daemon| daemon.number(ALICE));
 }
 
 /// Its call is written behind the decision.
 #[test]
 fn a_process_that_was_stopped_while_it_wrote_decides_no_call_either() {
-    decides_no_call_when_it_continues_after(|daemon| drop(daemon.call("leg-1", ALICE, BOB)));
+    decides_no_call_after(Duration::ZERO, |daemon| drop(daemon.call("leg-1", ALICE, BOB)));
 }
 
-/// Another one has taken over meanwhile, and a request waits for it.
-fn decides_no_call_when_it_continues_after(something: fn(&Daemon)) {
+/// Another one has taken over meanwhile, and a request waits for the process. It has done something, and continues when the
+/// other one has been active for `stopped_for`.
+fn decides_no_call_after(stopped_for: Duration, something: fn(&Daemon)) {
     let Some(server) = lab::Postgres::or_skip() else { return };
     let start = || Daemon::start("node", on(&server));
     let mut stopped = start();
@@ -42,6 +44,7 @@ fn decides_no_call_when_it_continues_after(something: fn(&Daemon)) {
     stopped.signal("STOP");
     let next = start();
     next.call("leg-2", ALICE, BOB);
+    thread::sleep(stopped_for);
     let body = announced("leg-3").to_string();
     let head = format!("Host: node\r\nAuthorization: Bearer {AGENT}\r\nContent-Type: application/json");
     let request = format!("POST /v1/calls HTTP/1.1\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
