@@ -102,16 +102,24 @@ impl StandBy {
                 node = node(&listener, &tokens, store.clone(), tasks) => node.map(Some),
             }
         });
-        let waited = tokio::select! {
-            waited = listener.stand_by(reasons, &mut starting) => waited.map(Some),
-            () = stop.cancelled() => Ok(None),
+        let started_or_stopped = async {
+            tokio::select! {
+                started = &mut starting => started,
+                () = stop.cancelled() => {
+                    // From now on it becomes no node. Whoever asks is answered until it has ended.
+                    cancel.cancel();
+                    let _ = (&mut starting).await;
+                    Ok(None)
+                }
+            }
         };
-        if let Ok(Some(started)) = waited {
-            return started;
+        match listener.stand_by(reasons, started_or_stopped).await {
+            Ok(started) => started,
+            Err(broken) => {
+                cancel.cancel();
+                let _ = starting.await;
+                Err(broken)
+            }
         }
-        // From now on it becomes no node.
-        cancel.cancel();
-        let _ = starting.await;
-        waited.map(|_| None)
     }
 }

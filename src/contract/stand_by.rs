@@ -10,13 +10,13 @@ pub const STANDS_BY: &str = "the node stands by";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StandByState {
-    /// It sees that another node has the database, and takes the database over once that one fails.
+    /// It sees that another node has the database, and takes the database over once that one ends or fails.
     Waits,
     /// It couldn't take the database over now: the server fails, or can't be reached.
     Unable,
     /// It has taken the database over, and is about to serve.
     TakesOver,
-    /// What a later version calls otherwise.
+    /// A state that only a later version knows.
     #[serde(other)]
     Other,
 }
@@ -25,9 +25,10 @@ impl StandByState {
     /// What a node says whose refusal has this detail and no `stand_by`. None if it doesn't stand by.
     pub fn of_earlier_version(detail: &str) -> Option<StandByState> {
         let reason = detail.strip_prefix(STANDS_BY)?;
-        Some(match reason.ends_with(" has the database") {
-            true => StandByState::Waits,
-            false => StandByState::Other,
+        Some(match reason {
+            ": it takes over the database" => StandByState::TakesOver,
+            reason if reason.ends_with(" has the database") => StandByState::Waits,
+            _ => StandByState::Unable,
         })
     }
 }
@@ -49,8 +50,8 @@ mod tests {
         for (detail, expected) in [
             ("the node stands by: process 7 on b has the database", Some(StandByState::Waits)),
             ("the node stands by: another process has the database", Some(StandByState::Waits)),
-            ("the node stands by: the database isn't available", Some(StandByState::Other)),
-            ("the node stands by: it takes over the database", Some(StandByState::Other)),
+            ("the node stands by: the database isn't available", Some(StandByState::Unable)),
+            ("the node stands by: it takes over the database", Some(StandByState::TakesOver)),
             ("the database is not available", None),
         ] {
             assert_eq!(StandByState::of_earlier_version(detail), expected, "{detail}");

@@ -55,7 +55,7 @@ impl Store {
     /// As [`Store::open`], but waits for a PostgreSQL database for as long as another process has it. `told` gets what it waits
     /// for. A server that can't be reached then is waited for, too. The other nodes on the database see this one by `row` until
     /// the store is closed. Once `stop` is cancelled this fails soon, unless it has just succeeded, and gives back the row and the
-    /// lease if the server answers. If this is dropped, both may stay for a while.
+    /// lease if the server answers. A lease whose commit is in doubt lapses by itself. If this is dropped, both may stay for a while.
     pub async fn stand_by(
         location: Location,
         row: NodeRow,

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use reqwest::header::RETRY_AFTER;
@@ -124,6 +125,24 @@ fn a_node_that_stands_by_can_be_stopped_and_one_that_is_stopped_lets_it_serve() 
     assert_eq!(active.wait(SOON).and_then(|status| status.code()), Some(0), "{}", active.log());
     next.wait_ready();
     lists(&next, &[(&next, "active")], 0);
+}
+
+/// Its row can't be deleted at once. Whoever asks meanwhile must not wait for an answer that never comes.
+#[test]
+fn a_node_that_stands_by_answers_until_it_has_stopped() {
+    let Some(server) = lab::Postgres::or_skip() else { return };
+    let active = Daemon::start("node", on(&server));
+    let mut stopped = Daemon::stand_by("node", on(&server));
+    lists(&active, &[(&active, "active"), (&stopped, "stand_by")], 1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut other = runtime.block_on(PgConnection::connect(&server.url())).unwrap();
+    let holds = sqlx::raw_sql("BEGIN; LOCK TABLE nodes IN ACCESS EXCLUSIVE MODE");
+    runtime.block_on(holds.execute(&mut other)).unwrap();
+    stopped.signal("TERM");
+    thread::sleep(Duration::from_millis(300));
+    let answer = stopped.answer("/readyz").map(|answer| answer.status().as_u16());
+    assert_eq!(answer.unwrap(), 503, "{}", stopped.log());
+    assert_eq!(stopped.wait(SOON).and_then(|status| status.code()), Some(0), "{}", stopped.log());
 }
 
 /// It loads the directory when it is stopped.

@@ -24,9 +24,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Interval of pings, and the silence after which the node counts as gone.
 const PING: Duration = Duration::from_secs(20);
 const SILENT: Duration = Duration::from_secs(50);
-/// A stream that has been open for longer resets the back-off. A node that ends each stream sooner is asked less and less
+/// A stream that was open for longer than this resets the back-off. A node that ends each stream sooner is asked less and less
 /// often.
-const WORKS: Duration = Duration::from_secs(5);
+const LASTING: Duration = Duration::from_secs(5);
 /// Maximum number of ids of received messages to keep; a node repeats only what wasn't acknowledged.
 const REMEMBERED: usize = 1000;
 
@@ -251,7 +251,7 @@ impl Stream {
 
 /// The number of failures in a row after one more stream, which was open for this long, or never opened.
 fn failures_after(before: u32, open: Option<Duration>) -> u32 {
-    if open.is_some_and(|open| open > WORKS) { 1 } else { before.saturating_add(1) }
+    if open.is_some_and(|open| open > LASTING) { 1 } else { before.saturating_add(1) }
 }
 
 async fn bind(api: &Api, new: &NewClient) -> Result<ClientCreated, ApiError> {

@@ -97,11 +97,13 @@ fn stand_by(
     if state == StandByState::TakesOver {
         return report.unknown(about, format!("{reason}; wait a few seconds and run this again"));
     }
+    if state == StandByState::Other {
+        return report.unknown(about, format!("{reason}; a later version says this: run its doctor"));
+    }
     match (advice(&reason, state), alone) {
         (None, false) => report.ok(about, reason),
         (None, true) => {
-            let todo =
-                "no agent here reaches the active node: check it, the network to it, and whether [agent] lists it";
+            let todo = "the agent can't reach the active node: check that it runs, the network to it, and that [agent] lists it";
             report.problem(about, reason, todo)
         }
         (Some(todo), false) => report.warning(about, reason, format!("it could not take over now: {todo}")),
