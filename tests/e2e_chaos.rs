@@ -18,6 +18,8 @@ use lab::scenario::chaos::{CALLS_PER_SECOND, Chaos, ROUND};
 const SECONDS: u64 = 60;
 /// Each is the guarantee, and the delay that a busy machine may add: both PBXs, both nodes and all phones are on it.
 const LIMITS: Limits = Limits {
+    // The dialplan's clock runs from a little after the INVITE.
+    hold: Duration::from_millis(450),
     // The hold of the snippets.
     held: Duration::from_millis(500 + 700),
     held_when_calm: Duration::from_millis(250),

@@ -23,6 +23,8 @@ struct Switches {
     links: HashMap<u64, [Arc<TcpStream>; 2]>,
     /// The number of times that every link was cut.
     cuts: u64,
+    /// How often something was cut, refused, delayed or kept.
+    hits: u64,
     /// Where new links lead, if no longer to the first target.
     moved: Option<SocketAddr>,
 }
@@ -40,6 +42,7 @@ impl Switches {
 
     fn cut(&mut self) {
         self.cuts += 1;
+        self.hits += self.links.len() as u64;
         for connection in self.links.drain().flat_map(|(_, link)| link) {
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -128,6 +131,11 @@ impl ChaosProxy {
         self.shared.switched.notify_all();
     }
 
+    /// How often it has cut or refused a link, or delayed or kept bytes.
+    pub fn hits(&self) -> u64 {
+        self.shared.lock().hits
+    }
+
     /// How many links were made so far.
     pub fn accepted(&self) -> u64 {
         self.shared.lock().accepted
@@ -151,7 +159,8 @@ fn accept(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
             continue;
         };
         let (refusing, cuts, target) = {
-            let switches = shared.lock();
+            let mut switches = shared.lock();
+            switches.hits += u64::from(switches.refusing);
             (switches.refusing, switches.cuts, switches.moved.unwrap_or(target))
         };
         if refusing {
@@ -194,7 +203,11 @@ fn pump(from: &TcpStream, to: &TcpStream, shared: &Shared, limited: bool) {
     let (mut input, mut output) = (from, to);
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = input.read(&mut buffer) {
-        let delay = shared.lock().delay;
+        let delay = {
+            let mut switches = shared.lock();
+            switches.hits += u64::from(switches.paused || !switches.delay.is_zero());
+            switches.delay
+        };
         thread::sleep(delay);
         shared.wait_while(Switches::keeps_bytes);
         let mut passes = n;
@@ -241,5 +254,32 @@ mod tests {
         proxy.resume();
         assert!(wait_until(SOON, || proxy.accepted() == 10), "{} links", proxy.accepted());
         assert!(wait_until(SOON, || proxy.shared.lock().links.is_empty()), "links stay that nobody uses");
+    }
+
+    #[test]
+    fn what_is_cut_refused_delayed_or_kept_is_counted() {
+        let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let proxy = ChaosProxy::start(target.local_addr().unwrap()).unwrap();
+        let mut link = TcpStream::connect(proxy.addr()).unwrap();
+        let (mut far, _) = target.accept().unwrap();
+        let mut pass = |link: &mut TcpStream| {
+            link.write_all(b"?").unwrap();
+            far.read_exact(&mut [0]).unwrap();
+        };
+        pass(&mut link);
+        assert_eq!(proxy.hits(), 0);
+        proxy.delay(Duration::from_millis(1));
+        pass(&mut link);
+        assert_eq!(proxy.hits(), 1);
+        proxy.delay(Duration::ZERO);
+        proxy.pause();
+        link.write_all(b"?").unwrap();
+        assert!(wait_until(SOON, || proxy.hits() == 2), "{} hits", proxy.hits());
+        proxy.resume();
+        proxy.refuse(true);
+        proxy.cut();
+        assert_eq!(proxy.hits(), 3);
+        ask_in_vain(&proxy);
+        assert!(wait_until(SOON, || proxy.hits() == 4), "{} hits", proxy.hits());
     }
 }

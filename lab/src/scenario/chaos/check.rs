@@ -13,9 +13,14 @@ use crate::Kind;
 /// A phone on a busy machine may notice an answer or an end so much later than others do.
 const MOMENT: Duration = Duration::from_millis(250);
 
+/// A starved thread of a phone may note an answer so much later than it was.
+const STARVED: Duration = Duration::from_secs(1);
+
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// The hold of the dialplan, less what the two ends of a call may differ. A call that goes on by itself goes on later.
+    pub hold: Duration,
     /// From the INVITE of the caller to the first one at a phone.
     pub held: Duration,
     /// The same for half of the calls of a PBX while it is calm.
@@ -81,7 +86,7 @@ pub fn violations(evidence: &Evidence, limits: &Limits) -> Vec<Violation> {
         told_twice(evidence),
         unrecorded(evidence),
         left_over(evidence),
-        crashed(evidence),
+        crashed(evidence, limits),
     ]
     .concat()
 }
@@ -122,11 +127,13 @@ fn lost(call: &CallRecord) -> Option<Violation> {
 fn doubled(call: &CallRecord, limits: &Limits) -> Option<Violation> {
     let answered: Vec<&Arrival> = call.arrivals.iter().filter(|arrival| arrival.answered).collect();
     let good = match answered.as_slice() {
-        [] | [_] => true,
+        // FreeSWITCH calls one phone, whether that answers or not.
+        [] | [_] => call.pbx == Kind::Asterisk || call.arrivals.len() <= 1,
         [first, second] => {
             let replaced = first.over.is_some_and(|over| over <= second.invited + MOMENT);
             let in_time = second.invited <= call.invited + limits.dialled_again;
-            call.pbx == Kind::Asterisk && replaced && in_time
+            let late = !first.decided && first.invited >= call.invited + limits.hold;
+            call.pbx == Kind::Asterisk && late && replaced && in_time
         }
         _ => false,
     };
@@ -215,7 +222,7 @@ fn excused(faults: &[FaultRecord], excuse: impl Fn(&FaultRecord) -> Excuse) -> V
 fn strangers(evidence: &Evidence, limits: &Limits) -> Vec<Violation> {
     let excused = excused(&evidence.faults, |fault| fault.pairing);
     let in_time = |at: Duration, call: &CallRecord| {
-        call.answered.is_some_and(|answered| at + MOMENT >= answered)
+        call.answered.is_some_and(|answered| at + STARVED >= answered)
             && call.over.is_none_or(|over| at <= latest(over, &excused, limits))
     };
     let heard = |told: &PeerRecord| {
@@ -287,11 +294,16 @@ fn left_over(evidence: &Evidence) -> Vec<Violation> {
     channels.map(|channels| Violation { rule: Rule::AllEnded, details: channels.clone() }).collect()
 }
 
-/// A node may end by itself: it ends when it has lost the database. The agent may not.
-fn crashed(evidence: &Evidence) -> Vec<Violation> {
+/// A node may end by itself at a fault: it ends when it has lost the database. The agent may not.
+fn crashed(evidence: &Evidence, limits: &Limits) -> Vec<Violation> {
     // The code of a Rust program that panicked.
     const PANICKED: i32 = 101;
-    let crashed = |exit: &&ExitRecord| exit.process == Process::Agent || exit.code.is_none_or(|code| code == PANICKED);
+    let at_fault =
+        |at: Duration| evidence.faults.iter().any(|fault| fault.began <= at && at <= fault.over + limits.decided);
+    let may_end = |exit: &ExitRecord| {
+        exit.process != Process::Agent && exit.code.is_some_and(|code| code != PANICKED) && at_fault(exit.at)
+    };
+    let crashed = |exit: &&ExitRecord| !may_end(exit);
     let exits = evidence.exits.iter().filter(crashed).map(|exit| format!("{exit:?}"));
     let all = exits.chain(evidence.panics.iter().cloned());
     all.map(|details| Violation { rule: Rule::NoneCrashed, details }).collect()

@@ -9,6 +9,7 @@ const CAROL: &str = "+12125550102";
 /// No rule is broken.
 const NONE: [Rule; 0] = [];
 const LIMITS: Limits = Limits {
+    hold: Duration::from_millis(40),
     held: Duration::from_millis(500),
     held_when_calm: Duration::from_millis(100),
     dialled_again: Duration::from_millis(1_500),
@@ -167,7 +168,7 @@ fn a_node_decides_each_call_that_begins_a_while_after_a_fault() {
     assert_eq!(with(&[fault(-1.0, 3.0, Excuse::All)]), NONE);
     assert_eq!(with(&[fault(1.3, 3.0, Excuse::All)]), NONE);
     assert_eq!(with(&[fault(1.5, 3.0, Excuse::All)]), undecided);
-    // The stand-by takes over soon after the begin.
+    // The stand-by takes over soon after the start.
     assert_eq!(with(&[fault(-2.2, 3.0, Excuse::Start)]), undecided);
     assert_eq!(with(&[fault(-2.0, 3.0, Excuse::Start)]), NONE);
     // The broken part isn't needed.
@@ -194,6 +195,17 @@ fn on_asterisk_a_second_phone_may_replace_the_first_one_soon_after_the_hold() {
     // The first one noticed its end a moment later, or was still talking.
     assert_eq!(again([1.75, 1.5]), NONE);
     assert_eq!(again([1.76, 1.5]), [Rule::AnsweredOnce]);
+    // It was called before the hold was over, or had the call by a decision.
+    let early = after(|evidence| {
+        dial_again(evidence, [1.5, 1.5]);
+        evidence.calls[0].arrivals[0].invited = at(0.93);
+    });
+    assert_eq!(early, [Rule::AnsweredOnce]);
+    let decided = after(|evidence| {
+        dial_again(evidence, [1.5, 1.5]);
+        evidence.calls[0].arrivals[0].decided = true;
+    });
+    assert_eq!(decided, [Rule::AnsweredOnce]);
     // The caller's INVITE was at 0.9.
     assert_eq!(again([1.5, 2.4]), NONE);
     assert_eq!(again([1.5, 2.41]), [Rule::AnsweredOnce]);
@@ -202,6 +214,18 @@ fn on_asterisk_a_second_phone_may_replace_the_first_one_soon_after_the_hold() {
         evidence.calls[0].pbx = Kind::FreeSwitch;
     });
     assert_eq!(on_freeswitch, [Rule::AnsweredOnce]);
+}
+
+#[test]
+fn freeswitch_calls_no_second_phone_that_does_not_answer() {
+    let with = |pbx: Kind| {
+        after(|evidence| {
+            evidence.calls[0].pbx = pbx;
+            evidence.calls[0].arrivals.insert(0, Arrival { answered: false, ..arrival(0.93, 0.95) });
+        })
+    };
+    assert_eq!(with(Kind::Asterisk), NONE);
+    assert_eq!(with(Kind::FreeSwitch), [Rule::AnsweredOnce]);
 }
 
 #[test]
@@ -267,8 +291,15 @@ fn a_channel_that_stays_breaks_a_rule() {
 #[test]
 fn a_crash_and_a_panic_are_found_and_a_node_that_gives_up_is_none() {
     let exit = |process, code| {
-        after(move |evidence: &mut Evidence| evidence.exits.push(ExitRecord { process, at: at(2.0), code }))
+        after(move |evidence: &mut Evidence| {
+            evidence.faults.push(fault(1.5, 1.6, Excuse::Nothing));
+            evidence.exits.push(ExitRecord { process, at: at(2.0), code });
+        })
     };
+    let calm = |evidence: &mut Evidence| {
+        evidence.exits.push(ExitRecord { process: Process::Node(0), at: at(2.0), code: Some(1) });
+    };
+    assert_eq!(after(calm), [Rule::NoneCrashed]);
     assert_eq!(exit(Process::Node(0), Some(1)), NONE);
     assert_eq!(exit(Process::Node(0), Some(101)), [Rule::NoneCrashed]);
     assert_eq!(exit(Process::Node(0), None), [Rule::NoneCrashed]);
@@ -282,7 +313,7 @@ fn a_client_is_told_only_of_peers_that_its_user_hears() {
     assert_eq!(after(|evidence| evidence.peers.push(told(CAROL, ALICE, 2.0))), [Rule::NoStranger]);
     assert_eq!(after(|evidence| evidence.peers.push(told(BOB, BOB, 2.0))), [Rule::NoStranger]);
     // Before the answer nobody hears anybody.
-    assert_eq!(broken(&good(0.7)), [Rule::NoStranger; 2]);
+    assert_eq!(broken(&good(-0.1)), [Rule::NoStranger; 2]);
     // Such a call exists, but the two don't hear each other.
     let deaf = after(|evidence| evidence.calls[0].heard = false);
     assert_eq!(deaf, [Rule::NoneLost, Rule::NoStranger, Rule::NoStranger]);

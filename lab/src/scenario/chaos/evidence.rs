@@ -22,7 +22,7 @@ pub struct CallRecord {
     /// The final status and the reason that the PBX gave to the caller.
     pub status: Option<u16>,
     pub reason: Option<String>,
-    /// The two heard each other.
+    /// The two heard each other, at first and at the end. Without sound: the last phone answered.
     pub heard: bool,
 }
 
@@ -58,7 +58,7 @@ pub struct FaultRecord {
     pub name: String,
     pub began: Duration,
     pub over: Duration,
-    /// By the plan, no other fault overlaps it.
+    /// No other fault overlaps it, by the plan and in fact.
     pub alone: bool,
     /// How long it may delay pairs.
     pub pairing: Excuse,

@@ -53,8 +53,8 @@ struct ActiveFault {
     planned: PlannedFault,
     node: usize,
     began: Duration,
-    /// The number of times that PostgreSQL had found its disk full before.
-    disk_was_full: usize,
+    /// How much could be seen of its effect before, by [`Operator::effect`].
+    effect: u64,
     /// When it was ended. Its node may not work yet.
     ended: Option<Instant>,
 }
@@ -88,7 +88,7 @@ impl<'a> Operator<'a> {
             }
             thread::sleep(TICK);
         }
-        Ok(OperatorLog { faults, exits: self.exits })
+        Ok(OperatorLog { faults: not_alone_if_late(faults), exits: self.exits })
     }
 
     /// Starts nodes that ended, as systemd does with `Restart=always`. Leaves those that a fault has killed.
@@ -117,8 +117,8 @@ impl<'a> Operator<'a> {
 
     fn begin(&mut self, planned: PlannedFault) -> Result<ActiveFault> {
         let node = self.node(planned.fault);
-        let disk_was_full = self.database.found_disk_full();
-        let fault = ActiveFault { planned, node, began: now(), disk_was_full, ended: None };
+        let effect = self.effect(planned.fault, node);
+        let fault = ActiveFault { planned, node, began: now(), effect, ended: None };
         eprintln!("{:?} at node {node}", planned.fault);
         match planned.fault {
             Fault::Kill(_) => {
@@ -139,6 +139,7 @@ impl<'a> Operator<'a> {
 
     fn end(&mut self, fault: &mut ActiveFault) -> Result<()> {
         let ActiveFault { planned, node, .. } = *fault;
+        let had_effect = self.effect(planned.fault, node) > fault.effect;
         match planned.fault {
             Fault::Kill(_) => {
                 self.broken[node] = false;
@@ -150,22 +151,27 @@ impl<'a> Operator<'a> {
             }
             Fault::Break(link, link_fault) => end_link_fault(self.proxy(link, node), link_fault),
             Fault::RestartPostgres => self.database.restart()?,
-            Fault::FillDisk => self.free_disk(fault)?,
+            Fault::FillDisk => self.database.free_disk()?,
             Fault::StepClock(_) => step(self.nodes[node].dir(), 0),
         }
         fault.ended = Some(Instant::now());
-        Ok(())
-    }
-
-    /// A full disk that PostgreSQL never noticed was no fault. Beside another fault it may have written nothing.
-    fn free_disk(&mut self, fault: &ActiveFault) -> Result<()> {
-        let noticed = self.database.found_disk_full() > fault.disk_was_full;
-        self.database.free_disk()?;
-        if noticed || !fault.planned.alone {
+        // Beside another fault, nobody may have used what was broken.
+        if had_effect || !planned.alone || !shows_effect(planned.fault) {
             return Ok(());
         }
-        let wanted = "PostgreSQL has not found its disk full";
-        Err(LabError::late(wanted, fault.planned.lasts, self.database.log()))
+        let logs = format!("{}\n{}", self.nodes[node].log(), self.database.log());
+        Err(LabError::late(format!("{:?} had no effect", planned.fault), planned.lasts, logs))
+    }
+
+    /// A count that grows if the fault has an effect: how often bytes met a broken link, a node noticed that its clock was
+    /// stepped, or PostgreSQL found its disk full.
+    fn effect(&self, fault: Fault, node: usize) -> u64 {
+        match fault {
+            Fault::Break(link, _) => self.proxy(link, node).hits(),
+            Fault::StepClock(_) => self.nodes[node].log().matches("the wall clock was stepped").count() as u64,
+            Fault::FillDisk => self.database.found_disk_full() as u64,
+            Fault::Kill(_) | Fault::Stop(_) | Fault::RestartPostgres => 0,
+        }
     }
 
     /// Fails if a node doesn't recover.
@@ -208,6 +214,20 @@ impl<'a> Operator<'a> {
             Link::Clients => &self.balancer.proxy,
         }
     }
+}
+
+/// Whether [`Operator::effect`] grows. A process that was killed needs no other proof.
+fn shows_effect(fault: Fault) -> bool {
+    !matches!(fault, Fault::Kill(_) | Fault::Stop(_) | Fault::RestartPostgres)
+}
+
+/// A node that took long to recover may not have been there for the next fault, whatever the plan says.
+fn not_alone_if_late(faults: Vec<FaultRecord>) -> Vec<FaultRecord> {
+    let overlaps = |one: &FaultRecord, other: &FaultRecord| one.began < other.over && other.began < one.over;
+    let alone = |n: usize| (0..faults.len()).all(|other| other == n || !overlaps(&faults[n], &faults[other]));
+    let alone: Vec<bool> = (0..faults.len()).map(alone).collect();
+    let both = faults.into_iter().zip(alone);
+    both.map(|(fault, alone)| FaultRecord { alone: fault.alone && alone, ..fault }).collect()
 }
 
 fn record(fault: &ActiveFault) -> FaultRecord {

@@ -24,11 +24,13 @@ const SOUNDING_CALLER: u8 = 3;
 pub(super) const CALLERS: u8 = 4;
 /// How many numbers are called in a round. Two calls of a round never have the same caller and the same called number.
 const CALLED: u32 = 200;
-/// How many numbers are called at all. Two rounds in a row have none in common: so a message that comes a round too late has no
+/// How many numbers are called at all. Two rounds in a row have none in common, so a message that comes a round too late has no
 /// call.
 pub(super) const NUMBERS: u32 = 2 * CALLED;
 /// How long the longest call lasts.
 const LONGEST: Duration = Duration::from_secs(12);
+/// How long an echo may stay away while a call is moved.
+const ECHO: Duration = Duration::from_secs(1);
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
 
@@ -113,14 +115,15 @@ fn listen(phone: &Phone, calls: &[PlannedCall]) -> HashSet<String> {
     })
 }
 
-/// Makes one call. True if the caller heard the echo.
+/// Makes one call. True if the caller heard the echo at first, and still at the end.
 fn talk(phone: &Phone, planned: &PlannedCall) -> bool {
     let call = phone.call(&planned.called);
     let answered = call.wait_answered(SOON);
     let since = Instant::now();
-    let heard = answered && call.wait_echo(planned.talk);
+    let mut heard = answered && call.wait_echo(planned.talk);
     if answered {
         thread::sleep(planned.talk.saturating_sub(since.elapsed()));
+        heard = heard && call.wait_echo(ECHO);
     }
     call.hang_up();
     call.wait_ended(SOON);

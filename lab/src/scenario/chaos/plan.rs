@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-/// The default seed. The first minute of its plan has a fault of each kind.
-pub const SEED: u64 = 20_826_186;
+/// The default seed. The first minute of its plan has a fault of each kind. The stepped clock, the full disk and a link
+/// are alone, so that their effect is checked.
+pub const SEED: u64 = 2_088_127;
 /// The longest time for which a plan has both nodes down.
 pub const BOTH_DOWN_MAX: Duration = Duration::from_secs(3);
-/// The shortest time between the end of one fault and the begin of the next, unless the two overlap.
+/// The shortest time between the end of one fault and the start of the next, unless the two overlap.
 pub const CALM_MIN: Duration = Duration::from_secs(7);
 /// The longest such time.
 const CALM_MAX: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ pub enum Fault {
 /// A fault and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedFault {
-    /// From the begin of the round to its begin.
+    /// From the start of the round to its start.
     pub at: Duration,
     pub lasts: Duration,
     pub fault: Fault,
@@ -107,7 +108,8 @@ impl Fault {
             Fault::RestartPostgres => [100, 2_000],
             // Long enough for a table to need another page.
             Fault::FillDisk => [2_000, 4_000],
-            Fault::StepClock(_) => [2_000, 6_000],
+            // Long enough for the node to notice: its clock is read once a second, twice over.
+            Fault::StepClock(_) => [3_000, 6_000],
         };
         random.between(Duration::from_millis(shortest), Duration::from_millis(longest))
     }
@@ -276,14 +278,13 @@ mod tests {
         let faults = plan(SEED, 0, Duration::from_secs(60), true);
         let faults: Vec<(Fault, bool)> = faults.iter().map(|fault| (fault.fault, fault.alone)).collect();
         let expected = [
-            (Fault::StepClock(-14), false),
-            (Fault::Stop(Target::Active), false),
-            (Fault::RestartPostgres, true),
-            (Fault::Kill(Target::Active), true),
-            (Fault::Break(Link::Agent(Target::Active), LinkFault::Slow), true),
-            (Fault::Break(Link::Agent(Target::Active), LinkFault::Cut), false),
+            (Fault::StepClock(347), true),
             (Fault::Break(Link::Database(Target::Active), LinkFault::Partition), false),
+            (Fault::Kill(Target::Active), false),
+            (Fault::RestartPostgres, false),
+            (Fault::Stop(Target::Active), false),
             (Fault::FillDisk, true),
+            (Fault::Break(Link::Agent(Target::Active), LinkFault::Partition), true),
         ];
         assert_eq!(faults, expected);
     }

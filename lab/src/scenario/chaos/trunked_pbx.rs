@@ -1,12 +1,13 @@
 //! A real PBX with a phone at the other end of each trunk.
 
 use std::collections::HashMap;
+use std::thread;
 use std::time::Duration;
 
 use super::evidence::{Arrival, RowRecord};
 use crate::sidecall::domain;
 use crate::sip::calls::CallOutcome;
-use crate::{Cdr, Habit, Kind, Pbx, PbxConfig, Phone, Result, wait_until};
+use crate::{Cdr, Habit, Kind, Pbx, PbxConfig, Phone, Result, quiet, wait_until};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
@@ -82,6 +83,9 @@ impl TrunkedPbx {
             rows = self.pbx.cdrs();
             new(&rows) >= calls
         });
+        // One too many may come a little later.
+        thread::sleep(quiet());
+        rows = self.pbx.cdrs();
         let answered = rows.iter().skip(self.read).filter(|row| row.answered);
         let records = answered.map(|row| RowRecord { caller: self.number(&row.src) }).collect();
         self.read = rows.len();
