@@ -40,13 +40,22 @@ const ASTERISK_CALL: &[(&str, &str)] = &[
     ("=1000\r\n", "={{calling}}\r\n"),
 ];
 
-/// What an Asterisk's list says of the two channels of a call that is up: the fields that the agent reads.
+/// What an Asterisk's list says of the two channels of a call that is up. The agent takes no entry that lacks a channel's fields.
 const STATUS: [&str; 2] = [
-    "Event: Status\r\nChannel: {{calling_channel}}\r\nChannelState: 6\r\nUniqueid: {{calling_leg}}\r\n\
-     Linkedid: {{calling_leg}}\r\nBridgeID: {{bridge}}\r\nVariable: SIDECALL=on\r\nVariable: SIDECALL_SIDE=originating\r\n\
-     Variable: SIDECALL_CALLING={{calling}}\r\nVariable: SIDECALL_CALLED={{called}}\r\nVariable: SIDECALL_ANSWER={{id}}|\r\n",
-    "Event: Status\r\nChannel: {{called_channel}}\r\nChannelState: 6\r\nUniqueid: {{called_leg}}\r\n\
-     Linkedid: {{calling_leg}}\r\nBridgeID: {{bridge}}\r\nVariable: SIDECALL=on\r\n",
+    "Event: Status\r\nPrivilege: Call\r\nChannel: {{calling_channel}}\r\nChannelState: 6\r\nChannelStateDesc: Up\r\n\
+     CallerIDNum: {{calling}}\r\nCallerIDName: <unknown>\r\nConnectedLineNum: {{called}}\r\nConnectedLineName: <unknown>\r\n\
+     Language: en\r\nAccountCode: \r\nContext: phones\r\nExten: {{called}}\r\nPriority: 1\r\nUniqueid: {{calling_leg}}\r\n\
+     Linkedid: {{calling_leg}}\r\nType: PJSIP\r\nDNID: {{called}}\r\nEffectiveConnectedLineNum: {{called}}\r\n\
+     EffectiveConnectedLineName: <unknown>\r\nTimeToHangup: 0\r\nBridgeID: {{bridge}}\r\nApplication: Dial\r\n\
+     Data: PJSIP/phone\r\nNativeformats: (ulaw)\r\nVariable: SIDECALL=on\r\n\
+     Variable: SIDECALL_SIDE=originating\r\nVariable: SIDECALL_CALLING={{calling}}\r\nVariable: SIDECALL_CALLED={{called}}\r\n\
+     Variable: SIDECALL_ANSWER={{id}}|\r\n",
+    "Event: Status\r\nPrivilege: Call\r\nChannel: {{called_channel}}\r\nChannelState: 6\r\nChannelStateDesc: Up\r\n\
+     CallerIDNum: {{called}}\r\nCallerIDName: <unknown>\r\nConnectedLineNum: {{calling}}\r\nConnectedLineName: <unknown>\r\n\
+     Language: en\r\nAccountCode: \r\nContext: phones\r\nExten: \r\nPriority: 1\r\nUniqueid: {{called_leg}}\r\n\
+     Linkedid: {{calling_leg}}\r\nType: PJSIP\r\nDNID: {{called}}\r\nEffectiveConnectedLineNum: {{calling}}\r\n\
+     EffectiveConnectedLineName: <unknown>\r\nTimeToHangup: 0\r\nBridgeID: {{bridge}}\r\nApplication: Dial\r\n\
+     Data: PJSIP/phone\r\nNativeformats: (ulaw)\r\nVariable: SIDECALL=on\r\n",
 ];
 
 /// A call from its announcement to its end.
@@ -146,6 +155,22 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What Asterisk 22 says of two channels that talk.
+    const RECORDED: &str = include_str!("../../../fixtures/ami/status.recv");
+
+    #[test]
+    fn a_channel_has_the_fields_that_asterisk_gives_it() {
+        let keys = |text: &str| -> Vec<String> {
+            let keys = text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned()));
+            keys.take_while(|key| key != "Readformat" && key != "Variable").collect()
+        };
+        let recorded = RECORDED.find("Event: Status").map(|at| keys(&RECORDED[at..])).unwrap();
+        assert!(recorded.ends_with(&["Nativeformats".to_owned()]), "{recorded:?}");
+        for status in STATUS {
+            assert_eq!(keys(status), recorded);
+        }
+    }
 
     fn call() -> Call {
         let two = |text: &str| [format!("{text}-A"), format!("{text}-B")];

@@ -1,6 +1,6 @@
 //! A scripted Asterisk: its manager interface.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -135,11 +135,25 @@ impl Sessions {
                 script.globals.insert(variable.to_owned(), action.get("Value").to_owned());
             }
             "Status" => reply += &list(id, "Status", script.channels.values()),
-            "BridgeList" => reply += &list(id, "BridgeList", [].into_iter()),
+            "BridgeList" => reply += &list(id, "BridgeList", bridges(script.channels.values()).iter()),
             _ => {}
         }
         reply + "\r\n"
     }
+}
+
+/// An entry for each bridge that a channel is in.
+fn bridges<'a>(channels: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let bridge = |channel: &'a String| channel.lines().find_map(|line| line.strip_prefix("BridgeID: "));
+    let bridges: BTreeSet<&str> = channels.filter_map(bridge).filter(|bridge| !bridge.is_empty()).collect();
+    let entry = |bridge: &str| {
+        format!(
+            "Event: BridgeListItem\r\nBridgeUniqueid: {bridge}\r\nBridgeType: basic\r\n\
+             BridgeTechnology: simple_bridge\r\nBridgeCreator: <unknown>\r\nBridgeName: <unknown>\r\n\
+             BridgeNumChannels: 2\r\nBridgeVideoSourceMode: none\r\n"
+        )
+    };
+    bridges.into_iter().map(entry).collect()
 }
 
 /// A list behind the first lines of its reply, without the last empty line.
