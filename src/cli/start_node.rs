@@ -88,7 +88,7 @@ impl StartedNode {
 }
 
 impl StandBy {
-    /// Whoever asks is answered until there is a node. None if `stop` is cancelled before: then others get the database at once.
+    /// Answers requests until there is a node. None if `stop` is cancelled before: then others get the database at once.
     async fn node(self: Box<StandBy>, stop: &CancellationToken) -> Result<Option<Node>, NodeError> {
         let StandBy { listener, opening, reasons, tokens, tasks, cancel } = *self;
         let mut starting = pin!(async {
@@ -106,7 +106,7 @@ impl StandBy {
             tokio::select! {
                 started = &mut starting => started,
                 () = stop.cancelled() => {
-                    // From now on it becomes no node. Whoever asks is answered until it has ended.
+                    // It no longer becomes a node, but answers requests until it has ended.
                     cancel.cancel();
                     let _ = (&mut starting).await;
                     Ok(None)

@@ -13,7 +13,7 @@ use crate::Kind;
 /// A phone on a busy machine may notice an answer or an end so much later than others do.
 const MOMENT: Duration = Duration::from_millis(250);
 
-/// A starved thread of a phone may note an answer so much later than it was.
+/// A starved phone thread may record an answer this late.
 const STARVED: Duration = Duration::from_secs(1);
 
 /// How long things may take.

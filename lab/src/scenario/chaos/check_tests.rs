@@ -217,7 +217,7 @@ fn on_asterisk_a_second_phone_may_replace_the_first_one_soon_after_the_hold() {
 }
 
 #[test]
-fn only_asterisk_may_call_a_phone_that_does_not_answer() {
+fn only_asterisk_may_call_a_second_phone_after_one_that_did_not_answer() {
     let with = |pbx: Kind| {
         after(|evidence| {
             evidence.calls[0].pbx = pbx;

@@ -55,6 +55,8 @@ struct ActiveFault {
     began: Duration,
     /// How much could be seen of its effect before, by [`Operator::effect`].
     effect: u64,
+    /// No other fault overlaps it by the plan, and the last one was over when it began.
+    alone: bool,
     /// When it was ended. Its node may not work yet.
     ended: Option<Instant>,
 }
@@ -84,7 +86,7 @@ impl<'a> Operator<'a> {
             let over = active.extract_if(.., |fault| fault.ended.is_some() && self.has_recovered(fault));
             faults.extend(over.map(|fault| record(&fault)));
             while let Some(next) = planned.next_if(|next| next.at <= elapsed) {
-                active.push(self.begin(next)?);
+                active.push(self.begin(next, !active.is_empty())?);
             }
             thread::sleep(TICK);
         }
@@ -115,10 +117,11 @@ impl<'a> Operator<'a> {
         Ok(())
     }
 
-    fn begin(&mut self, planned: PlannedFault) -> Result<ActiveFault> {
+    fn begin(&mut self, planned: PlannedFault, is_another_active: bool) -> Result<ActiveFault> {
         let node = self.node(planned.fault);
         let effect = self.effect(planned.fault, node);
-        let fault = ActiveFault { planned, node, began: now(), effect, ended: None };
+        let alone = planned.alone && !is_another_active;
+        let fault = ActiveFault { planned, node, began: now(), effect, alone, ended: None };
         eprintln!("{:?} at node {node}", planned.fault);
         match planned.fault {
             Fault::Kill(_) => {
@@ -156,7 +159,7 @@ impl<'a> Operator<'a> {
         }
         fault.ended = Some(Instant::now());
         // Beside another fault, nobody may have used what was broken.
-        if had_effect || !planned.alone || !shows_effect(planned.fault) {
+        if had_effect || !fault.alone || !shows_effect(planned.fault) {
             return Ok(());
         }
         let logs = format!("{}\n{}", self.nodes[node].log(), self.database.log());
