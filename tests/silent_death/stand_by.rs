@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
+use tokio::runtime::Runtime;
 
 use crate::daemon::{ALICE, Daemon, on, wait_until};
 
@@ -89,7 +90,15 @@ fn run(server: &lab::Postgres, statement: &'static str) {
         let mut other = PgConnection::connect(&server.url()).await.unwrap();
         other.execute(statement).await.unwrap();
     };
-    tokio::runtime::Runtime::new().unwrap().block_on(running);
+    Runtime::new().unwrap().block_on(running);
+}
+
+/// Runs statements in a transaction of another program. It ends when the connection is dropped.
+fn lock(server: &lab::Postgres, statements: &'static str) -> (Runtime, PgConnection) {
+    let runtime = Runtime::new().unwrap();
+    let mut other = runtime.block_on(PgConnection::connect(&server.url())).unwrap();
+    runtime.block_on(sqlx::raw_sql(statements).execute(&mut other)).unwrap();
+    (runtime, other)
 }
 
 /// Somebody takes the table away, and puts it back. Meanwhile the node starts once more.
@@ -134,10 +143,7 @@ fn a_node_that_stands_by_answers_until_it_has_stopped() {
     let active = Daemon::start("node", on(&server));
     let mut stopped = Daemon::stand_by("node", on(&server));
     lists(&active, &[(&active, "active"), (&stopped, "stand_by")], 1);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut other = runtime.block_on(PgConnection::connect(&server.url())).unwrap();
-    let holds = sqlx::raw_sql("BEGIN; LOCK TABLE nodes IN ACCESS EXCLUSIVE MODE");
-    runtime.block_on(holds.execute(&mut other)).unwrap();
+    let _locked = lock(&server, "BEGIN; LOCK TABLE nodes IN ACCESS EXCLUSIVE MODE");
     stopped.signal("TERM");
     thread::sleep(Duration::from_millis(300));
     let answer = stopped.answer("/readyz").map(|answer| answer.status().as_u16());
@@ -151,10 +157,7 @@ fn a_node_that_is_stopped_while_it_takes_over_leaves_nothing_behind() {
     let Some(server) = lab::Postgres::or_skip() else { return };
     let mut active = Daemon::start("node", on(&server));
     let mut next = Daemon::stand_by("node", on(&server));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut other = runtime.block_on(PgConnection::connect(&server.url())).unwrap();
-    let holds = sqlx::raw_sql("BEGIN; LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE");
-    runtime.block_on(holds.execute(&mut other)).unwrap();
+    let (runtime, mut other) = lock(&server, "BEGIN; LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE");
     active.signal("TERM");
     assert!(active.wait(SOON).is_some(), "{}", active.log());
     let takes_over = || text(&next, "/readyz").contains("\"stand_by\":\"takes_over\"");

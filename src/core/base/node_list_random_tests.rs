@@ -30,6 +30,16 @@ fn step(nodes: usize) -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A list of so many nodes after these steps, each with the milliseconds before it, and the time then.
+fn after(nodes: usize, steps: Vec<(u64, Step)>) -> (NodeList<Duration>, Duration) {
+    let (mut list, mut now) = (list(nodes), T0);
+    for (ms, step) in steps {
+        now += MS(ms);
+        take(&mut list, step, now);
+    }
+    (list, now)
+}
+
 /// Does it, and returns whether another node is in use then.
 fn take(list: &mut NodeList<Duration>, step: Step, now: Duration) -> bool {
     let before = used(list);
@@ -136,12 +146,7 @@ proptest! {
     /// A node in use that has failed is not kept for long if another one answers.
     #[test]
     fn a_node_that_has_failed_is_left_as_soon_as_none_is_spared((nodes, steps) in nodes_and_steps()) {
-        let mut list = list(nodes);
-        let mut now = T0;
-        for (ms, step) in steps {
-            now += MS(ms);
-            take(&mut list, step, now);
-        }
+        let (mut list, mut now) = after(nodes, steps);
         now += MS(1_000);
         let has_failed = list.has_failed();
         let other = (used(&list) + 1) % nodes;
@@ -150,12 +155,7 @@ proptest! {
 
     #[test]
     fn whatever_happened_each_node_is_asked_again_soon((nodes, steps) in nodes_and_steps()) {
-        let mut list = list(nodes);
-        let mut now = T0;
-        for (ms, step) in steps {
-            now += MS(ms);
-            take(&mut list, step, now);
-        }
+        let (mut list, mut now) = after(nodes, steps);
         now += MS(2_000);
         let mut tried = Vec::new();
         while let Some(node) = list.ask(&tried, now) {
@@ -167,12 +167,7 @@ proptest! {
     /// Also while no node is asked for a sign of life.
     #[test]
     fn calls_reach_the_node_that_decides_after_at_most_one_that_does_not((how, before, calls) in one_that_decides()) {
-        let mut list = list(how.len());
-        let mut now = T0;
-        for (ms, step) in before {
-            now += MS(ms);
-            take(&mut list, step, now);
-        }
+        let (mut list, mut now) = after(how.len(), before);
         // No breaker is open any more.
         now += MS(2_000);
         let mut decided = Vec::new();
