@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// With this begin the refusals of a node that waits for the database of another one, and its `/healthz`.
+/// The refusals of a node that waits for the database of another one begin with this, and so does its `/healthz`.
 pub const STANDS_BY: &str = "the node stands by";
 
 /// What a node that stands by can do, as its `/readyz` says in `stand_by`. Earlier versions say it in `detail` alone.
